@@ -1,0 +1,3 @@
+"""evidence."""
+
+from __future__ import annotations

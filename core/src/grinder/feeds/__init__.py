@@ -1,0 +1,3 @@
+"""feeds."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""gates."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""The plugin host: hook specifications, discovery without importing, the manager."""
+
+from __future__ import annotations

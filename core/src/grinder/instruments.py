@@ -1,0 +1,92 @@
+"""Instruments: what a venue accepts for a symbol. From recorded exchangeInfo, else from the shipped table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from grinder.errors import InputError
+
+
+class Instrument(msgspec.Struct, frozen=True, kw_only=True):
+    """Venue rules of one linear symbol. Prices and notionals in ``quote``, quantities in ``base``."""
+
+    symbol: str
+    base: str
+    quote: str
+    tick_size: Decimal
+    lot_size: Decimal
+    min_qty: Decimal
+    max_qty: Decimal
+    min_notional: Decimal
+    maker_fee: Decimal = Decimal("0.0002")
+    taker_fee: Decimal = Decimal("0.0005")
+    collar_up: Decimal = Decimal("1.05")
+    collar_down: Decimal = Decimal("0.95")
+    source: str = "table"
+
+
+def _row(symbol: str, base: str, tick: str, lot: str, min_notional: str) -> Instrument:
+    return Instrument(
+        symbol=symbol,
+        base=base,
+        quote="USDT",
+        tick_size=Decimal(tick),
+        lot_size=Decimal(lot),
+        min_qty=Decimal(lot),
+        max_qty=Decimal(1000) if base == "BTC" else Decimal(10000),
+        min_notional=Decimal(min_notional),
+    )
+
+
+TABLE: Mapping[str, Instrument] = {
+    row.symbol: row
+    for row in (
+        _row("BTCUSDT", "BTC", "0.10", "0.001", "100"),
+        _row("ETHUSDT", "ETH", "0.01", "0.001", "20"),
+    )
+}
+"""Binance USD-M perpetuals as of 2025-08 (exchangeInfo), for recordings that carry none."""
+
+
+def from_exchange_info(info: Mapping[str, Any], path: str = "exchangeInfo", line: int = 0) -> dict[str, Instrument]:
+    """Instruments from a Binance exchangeInfo answer (USD-M or spot); symbols that are not linear are left out.
+
+    Raises:
+        InputError: the answer has no symbols, or a symbol lacks its tick or lot filter.
+    """
+    symbols = info.get("symbols")
+    if not isinstance(symbols, list):
+        raise InputError(path, line, "exchangeInfo has no 'symbols' list; record it again")
+    found = {}
+    for entry in symbols:
+        if entry.get("contractType", "PERPETUAL") == "PERPETUAL" and entry.get("quoteAsset") in ("USDT", "USDC", "BUSD"):
+            found[entry["symbol"]] = _from_entry(entry, path, line)
+    return found
+
+
+def _from_entry(entry: Mapping[str, Any], path: str, line: int) -> Instrument:
+    filters = {f["filterType"]: f for f in entry.get("filters", ())}
+    try:
+        price, lot = filters["PRICE_FILTER"], filters["LOT_SIZE"]
+        notional = filters.get("MIN_NOTIONAL") or filters.get("NOTIONAL") or {}
+        percent = filters.get("PERCENT_PRICE", {})
+        return Instrument(
+            symbol=entry["symbol"],
+            base=entry["baseAsset"],
+            quote=entry["quoteAsset"],
+            tick_size=Decimal(price["tickSize"]),
+            lot_size=Decimal(lot["stepSize"]),
+            min_qty=Decimal(lot["minQty"]),
+            max_qty=Decimal(lot["maxQty"]),
+            min_notional=Decimal(notional.get("notional") or notional.get("minNotional") or "0"),
+            collar_up=Decimal(percent.get("multiplierUp", "1.05")),
+            collar_down=Decimal(percent.get("multiplierDown", "0.95")),
+            source="exchangeInfo",
+        )
+    except (KeyError, ArithmeticError, TypeError) as error:
+        message = f"exchangeInfo of {entry.get('symbol')!r} lacks or spoils {error}; record it again"
+        raise InputError(path, line, message) from error

@@ -1,0 +1,3 @@
+"""journal."""
+
+from __future__ import annotations

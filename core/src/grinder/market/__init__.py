@@ -1,0 +1,3 @@
+"""market."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""What we believe against what the venue says."""
+
+from __future__ import annotations
