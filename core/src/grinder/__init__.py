@@ -1,0 +1,202 @@
+"""The public face of grinder: what plugins, exchanges, policies and strategies may import, and nothing else.
+
+Names are loaded when they are first used, so that ``import grinder`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from grinder.clock import Clock, LiveClock, ManualClock
+    from grinder.decisions import (
+        Abstain,
+        Admitted,
+        Allow,
+        Block,
+        Decision,
+        GateInfo,
+        Mode,
+        Outcome,
+        Shrink,
+        Threshold,
+        Verdict,
+        Warn,
+    )
+    from grinder.errors import (
+        ConfigError,
+        GrinderError,
+        InputError,
+        PluginError,
+        SafetyError,
+        StateError,
+        VenueError,
+    )
+    from grinder.exchange import (
+        Accepted,
+        Amended,
+        BookReader,
+        Cancelled,
+        CancelRejected,
+        Exchange,
+        ExchangeContext,
+        ExchangeSnapshot,
+        Filled,
+        Found,
+        MarketReader,
+        NotFound,
+        QueryFailed,
+        Rejected,
+        Simulated,
+        Unknown,
+        Update,
+        VenueOrder,
+        VenuePosition,
+    )
+    from grinder.host.hookspecs import HOOK_API, hookimpl, PluginContext
+    from grinder.instruments import Instrument
+    from grinder.reconcile.report import (
+        Mismatch,
+        MismatchKind,
+        PlannedAction,
+        ReconcileReport,
+        RemediationPlan,
+        RemediationStep,
+    )
+    from grinder.settings.plugin import GateSettings, PluginSettings, Section
+    from grinder.types import (
+        AccountView,
+        BookDelta,
+        BookSnapshot,
+        FeedStatus,
+        Fill,
+        IntentKind,
+        Level,
+        MarketEvent,
+        MarketView,
+        MarkPrice,
+        OpenOrder,
+        OrderIntent,
+        OrderState,
+        Position,
+        PositionSide,
+        Risk,
+        Route,
+        RuntimeView,
+        Side,
+        Strategy,
+        TimeInForce,
+        TopOfBook,
+        Trade,
+        TradingState,
+    )
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "clock": "Clock LiveClock ManualClock",
+    "decisions": "Abstain Admitted Allow Block Decision GateInfo Mode Outcome Shrink Threshold Verdict Warn",
+    "errors": "ConfigError GrinderError InputError PluginError SafetyError StateError VenueError",
+    "exchange": "Accepted Amended BookReader CancelRejected Cancelled Exchange ExchangeContext ExchangeSnapshot Filled Found MarketReader NotFound QueryFailed Rejected Simulated Unknown Update VenueOrder VenuePosition",
+    "host.hookspecs": "HOOK_API PluginContext hookimpl",
+    "instruments": "Instrument",
+    "reconcile.report": "Mismatch MismatchKind PlannedAction ReconcileReport RemediationPlan RemediationStep",
+    "settings.plugin": "GateSettings PluginSettings Section",
+    "types": "AccountView BookDelta BookSnapshot FeedStatus Fill IntentKind Level MarkPrice MarketEvent MarketView OpenOrder OrderIntent OrderState Position PositionSide Risk Route RuntimeView Side Strategy TimeInForce TopOfBook Trade TradingState",
+}
+_MODULE = {name: module for module, names in _HOME.items() for name in names.split()}
+
+__all__ = [
+    "Abstain",
+    "Accepted",
+    "AccountView",
+    "Admitted",
+    "Allow",
+    "Amended",
+    "Block",
+    "BookDelta",
+    "BookReader",
+    "BookSnapshot",
+    "CancelRejected",
+    "Cancelled",
+    "Clock",
+    "ConfigError",
+    "Decision",
+    "Exchange",
+    "ExchangeContext",
+    "ExchangeSnapshot",
+    "FeedStatus",
+    "Fill",
+    "Filled",
+    "Found",
+    "GateInfo",
+    "GateSettings",
+    "GrinderError",
+    "HOOK_API",
+    "InputError",
+    "Instrument",
+    "IntentKind",
+    "Level",
+    "LiveClock",
+    "ManualClock",
+    "MarkPrice",
+    "MarketEvent",
+    "MarketReader",
+    "MarketView",
+    "Mismatch",
+    "MismatchKind",
+    "Mode",
+    "NotFound",
+    "OpenOrder",
+    "OrderIntent",
+    "OrderState",
+    "Outcome",
+    "PlannedAction",
+    "PluginContext",
+    "PluginError",
+    "PluginSettings",
+    "Position",
+    "PositionSide",
+    "QueryFailed",
+    "ReconcileReport",
+    "Rejected",
+    "RemediationPlan",
+    "RemediationStep",
+    "Risk",
+    "Route",
+    "RuntimeView",
+    "SafetyError",
+    "Section",
+    "Shrink",
+    "Side",
+    "Simulated",
+    "StateError",
+    "Strategy",
+    "Threshold",
+    "TimeInForce",
+    "TopOfBook",
+    "Trade",
+    "TradingState",
+    "Unknown",
+    "Update",
+    "VenueError",
+    "VenueOrder",
+    "VenuePosition",
+    "Verdict",
+    "Warn",
+    "hookimpl",
+]
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULE.get(name)
+    if module is None:
+        raise AttributeError(f"module 'grinder' has no public name {name!r}")
+    value = getattr(import_module(f"grinder.{module}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

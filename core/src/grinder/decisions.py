@@ -104,7 +104,8 @@ class Decision(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     ``gates[i]`` answered ``answers[i]``; both are empty where no gate was asked (cancels, reducing orders,
     intents dropped before the gates). ``qty`` is what may be sent. ``mid`` is the mid price seen.
-    ``by`` names what decided: a gate, or a stage of the order path.
+    ``by`` names what decided: a gate, or a stage of the order path. ``first_answers`` are those to the wanted
+    quantity when a gate shrank it, and ``answers`` those to the smaller one.
     """
 
     intent: OrderIntent
@@ -122,6 +123,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     warnings: tuple[str, ...] = ()
     gates: tuple[GateInfo, ...] = ()
     answers: tuple[Answer, ...] = ()
+    first_answers: tuple[Answer, ...] = ()
     attempt: int = 1
 
     @property
@@ -186,6 +188,8 @@ def decision_record(decision: Decision) -> dict[str, Any]:
         "mid": decision.mid,
         "gates": [_gate_record(i, a) for i, a in zip(decision.gates, decision.answers, strict=True)],
     }
+    if decision.first_answers:
+        row["first_pass"] = [_gate_record(i, a) for i, a in zip(decision.gates, decision.first_answers, strict=False)]
     if decision.detail:
         row["detail"] = decision.detail
     if decision.warnings:
@@ -216,9 +220,18 @@ class Admitted:
         TypeError: when anybody but the engine makes one.
     """
 
-    __slots__ = ("client_id", "decided_ns", "intent", "price", "qty", "reduce_only", "route", "target_client_id")
+    __slots__ = (
+        "client_id",
+        "decided_ns",
+        "intent",
+        "price",
+        "qty",
+        "reduce_only",
+        "route",
+        "target_client_id",
+    )
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - made in one place only
         self,
         seal: object,
         intent: OrderIntent,

@@ -1,7 +1,7 @@
 """What an exchange adapter is: it takes admitted orders and reports what became of them.
 
-Nothing here blocks. ``submit`` and ``query`` hand a message over; answers come later from ``poll`` as updates. An answer
-that is not definitive is ``Unknown``: the order is never sent again and is resolved by ``query``.
+Nothing here blocks. ``submit`` and ``query`` hand a message over; answers come later from ``poll`` as updates. An
+answer that is not definitive is ``Unknown``: the order is never sent again and is resolved by ``query``.
 """
 
 from __future__ import annotations

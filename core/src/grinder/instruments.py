@@ -63,7 +63,11 @@ def from_exchange_info(info: Mapping[str, Any], path: str = "exchangeInfo", line
         raise InputError(path, line, "exchangeInfo has no 'symbols' list; record it again")
     found = {}
     for entry in symbols:
-        if entry.get("contractType", "PERPETUAL") == "PERPETUAL" and entry.get("quoteAsset") in ("USDT", "USDC", "BUSD"):
+        if entry.get("contractType", "PERPETUAL") == "PERPETUAL" and entry.get("quoteAsset") in (
+            "USDT",
+            "USDC",
+            "BUSD",
+        ):
             found[entry["symbol"]] = _from_entry(entry, path, line)
     return found
 

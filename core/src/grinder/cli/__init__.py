@@ -1,3 +1,3 @@
-"""cli."""
+"""The command line: one module per command group, loaded when it is used."""
 
 from __future__ import annotations

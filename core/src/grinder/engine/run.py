@@ -1,0 +1,200 @@
+"""The loop: market events in, strategy asked in time, orders out, everything on the injected clock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from grinder.clock import ManualClock, measure_ns
+from grinder.engine.executor import Executor
+from grinder.engine.runtime import Runtime
+from grinder.engine.watchdog import Watchdog
+from grinder.evidence.markouts import Markouts
+from grinder.exchange import Simulated
+from grinder.market.state import MarketState
+from grinder.types import AccountView, MarketEvent, Strategy, TradingState
+
+NEVER: Final = 1 << 62
+BATCH: Final = 512
+"""Events between two looks at signals, the server and the watchdog."""
+
+
+class Loop:
+    """Drives one replay or synthetic run.
+
+    Args:
+        symbols: those that the strategy is asked about, in this order.
+        duration_ns: event time after which to end; 0 for the end of the feed.
+        pace: 0 goes as fast as it can, 1 in real time.
+        skip_to_ns: events up to this time only rebuild the market (they were traded by an earlier process).
+        progress: called about four times a second with (event time, events).
+    """
+
+    def __init__(
+        self,
+        *,
+        feed: Iterable[MarketEvent],
+        market: MarketState,
+        clock: ManualClock,
+        executor: Executor,
+        strategy: Strategy,
+        account: AccountView,
+        runtime: Runtime,
+        markouts: Markouts,
+        watchdog: Watchdog,
+        symbols: Sequence[str],
+        duration_ns: int = 0,
+        skip_to_ns: int = 0,
+        pace: float = 0.0,
+        progress: Callable[[int, int], None] | None = None,
+        log: Callable[..., None],
+    ) -> None:
+        self._feed = feed
+        self._market = market
+        self._clock = clock
+        self._executor = executor
+        self._strategy = strategy
+        self._account = account
+        self._runtime = runtime
+        self._markouts = markouts
+        self._watchdog = watchdog
+        self._symbols = tuple(symbols)
+        self._duration = duration_ns
+        self._skip_to = skip_to_ns
+        self._pace = pace
+        self._progress = progress
+        self._log = log
+        self._simulators = tuple(
+            venue.exchange for venue in executor.venues if isinstance(venue.exchange, Simulated)
+        )
+        self._wake_at = NEVER
+        self._due = 0
+        self._until = NEVER
+        self.stopping = False
+        self.first_ns = 0
+        self.last_ns = 0
+
+    def stop(self) -> None:
+        """End at the next opportunity, with everything flushed."""
+        self.stopping = True
+
+    async def run(self) -> None:
+        """Process the feed to its end, its duration, or a stop."""
+        begin = shown = measure_ns()
+        count = 0
+        batch = BATCH if self._pace <= 0 else 1
+        every_event = self._strategy.wake_ns <= 0
+        market, clock, simulators = self._market, self._clock, self._simulators
+        apply, clock_set = market.apply, clock.set
+        for event in self._feed:
+            now = event.local_ns
+            if now >= self._due and not await self._reach(now):
+                break
+            clock_set(now)
+            market.now_ns = now
+            apply(event)
+            if now > self._skip_to:
+                for simulator in simulators:
+                    simulator.on_market(event)
+                    if simulator.due_ns < self._due:
+                        self._due = simulator.due_ns
+                if every_event:
+                    await self._ask(event.symbol, now)
+            count += 1
+            if not count % batch:
+                self._watchdog.beat()
+                shown = self._show(now, count, shown)
+                await self._breathe(now, begin)
+                if self.stopping:
+                    break
+        self.last_ns = clock.now_ns()
+        await self._executor.collect()
+
+    async def _reach(self, now: int) -> bool:
+        """Let everything due up to ``now`` happen, in the order of its time. False when the run is over."""
+        if not self.first_ns:
+            self._begin(now)
+        if now <= self._skip_to:
+            self._due = self._skip_to + 1
+            return True
+        if self._wake_at == NEVER and self._strategy.wake_ns > 0:
+            self._wake_at = now
+        while (due := self._next()) <= now and due < self._until:
+            await self._happen(max(due, self._clock.now_ns()))
+        self._due = min(due, self._until)
+        return now < self._until
+
+    def _next(self) -> int:
+        """When the next thing is due that is not a market event."""
+        simulated = min((simulator.due_ns for simulator in self._simulators), default=NEVER)
+        return min(simulated, self._wake_at, self._executor.doubts.due_ns)
+
+    async def _happen(self, due: int) -> None:
+        """Let one due time come: answers of exchanges, then queries, then the strategy."""
+        self._clock.set(due)
+        self._market.now_ns = due
+        arrived = False
+        for simulator in self._simulators:
+            if simulator.due_ns <= due:
+                simulator.advance(due)
+                arrived = True
+        if arrived:
+            await self._executor.collect()
+        if self._executor.doubts.due_ns <= due:
+            self._executor.ask(due)
+        if self._wake_at <= due:
+            self._wake_at += self._strategy.wake_ns
+            for symbol in self._symbols:
+                await self._ask(symbol, due)
+
+    def _begin(self, now: int) -> None:
+        self.first_ns = now
+        self._until = now + self._duration if self._duration else NEVER
+        self._runtime.started_ns = max(now, self._skip_to)
+
+    async def _ask(self, symbol: str, now: int) -> None:
+        """Ask the strategy about one symbol and carry out what it proposes."""
+        self._watchdog.beat()
+        if not self._market.knows(symbol):
+            return
+        view = self._market.view(symbol)
+        self._markouts.advance(now, symbol, view.mid)
+        try:
+            intents = self._strategy.on_market(view, self._account, self._runtime, now)
+        except Exception as error:  # noqa: BLE001 - a strategy is a plugin; its fault must not stop cancels
+            self._fault(symbol, error)
+            return
+        if intents:
+            await self._executor.propose(intents, now)
+            for simulator in self._simulators:
+                self._due = min(self._due, simulator.due_ns)
+
+    def _fault(self, symbol: str, error: Exception) -> None:
+        executor = self._executor
+        executor.tally.strategy_errors += 1
+        if executor.path.trading_state is TradingState.ACTIVE:
+            executor.path.trading_state = TradingState.REDUCE_ONLY
+            executor.save_states()
+            text = f"{type(error).__name__}: {error}"
+            self._log("STRATEGY_FAULT", symbol=symbol, error=text, trading_state="REDUCE_ONLY")
+
+    def _show(self, now: int, count: int, shown: int) -> int:
+        if self._progress is None:
+            return shown
+        tick = measure_ns()
+        if tick - shown < 250_000_000:
+            return shown
+        self._progress(now, count)
+        return tick
+
+    async def _breathe(self, now: int, begin: int) -> None:
+        """Give signals and the server a turn; in real time, wait until the event's time has come."""
+        delay = 0.0
+        if self._pace > 0:
+            delay = ((now - self.first_ns) / self._pace - (measure_ns() - begin)) / 1e9
+        while delay > 0.2 and not self.stopping:
+            await asyncio.sleep(0.2)
+            self._watchdog.beat()
+            delay -= 0.2
+        await asyncio.sleep(max(delay, 0.0))

@@ -1,0 +1,73 @@
+"""What a run has counted: plain integers, read by the summary and by metrics."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from grinder.decisions import Decision
+from grinder.metrics import Pow2Histogram
+from grinder.types import Fill
+
+ZERO = Decimal(0)
+
+
+class Tally:
+    """Counts of decisions, orders and fills since the journal began."""
+
+    def __init__(self) -> None:
+        self.events = 0
+        self.intents = 0
+        self.outcomes: Counter[str] = Counter()
+        self.reasons: Counter[tuple[str, str]] = Counter()
+        self.by_gate: dict[str, Counter[str]] = {}
+        self.orders: Counter[tuple[str, str]] = Counter()
+        self.routes: Counter[str] = Counter()
+        self.fills: Counter[tuple[str, str]] = Counter()
+        self.notional: dict[tuple[str, str], Decimal] = {}
+        self.fees: dict[tuple[str, str], Decimal] = {}
+        self.rebates: dict[tuple[str, str], Decimal] = {}
+        self.duplicate_fills = 0
+        self.strategy_errors = 0
+        self.last_blocked = ""
+        self.decision_ns = Pow2Histogram()
+        self.commit_ns = Pow2Histogram()
+
+    def decided(self, decision: Decision) -> None:
+        """One decision."""
+        self.intents += 1
+        self.outcomes[decision.outcome.value] += 1
+        if not decision.allowed:
+            self.reasons[decision.outcome.value, decision.reason] += 1
+            self.last_blocked = decision.intent.intent_id
+        elif decision.route is not None:
+            self.routes[decision.route.value] += 1
+
+    def restore(self, record: Mapping[str, Any]) -> None:
+        """One decision of an earlier process, from its record."""
+        self.intents += 1
+        self.outcomes[record["outcome"]] += 1
+        if record["outcome"] != "allowed":
+            self.reasons[record["outcome"], record["reason"]] += 1
+        for row in record["gates"]:
+            verdict = row["verdict"]
+            name = "shadow_block" if verdict == "block" and row["mode"] == "shadow" else verdict
+            self.by_gate.setdefault(row["gate"], Counter())[name] += 1
+
+    def order(self, venue: str, outcome: str) -> None:
+        """An order reached a state that is counted: accepted, rejected, filled, ..."""
+        self.orders[venue, outcome] += 1
+
+    def order_total(self, outcome: str) -> int:
+        """Orders of that outcome on all venues."""
+        return sum(count for (_, name), count in self.orders.items() if name == outcome)
+
+    def filled(self, fill: Fill) -> None:
+        """One execution, counted once."""
+        key = (fill.side.value.lower(), "maker" if fill.maker else "taker")
+        self.fills[key] += 1
+        self.notional[key] = self.notional.get(key, ZERO) + fill.price * fill.qty
+        book, amount = (self.fees, fill.fee) if fill.fee >= 0 else (self.rebates, -fill.fee)
+        book[key] = book.get(key, ZERO) + amount

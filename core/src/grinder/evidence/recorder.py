@@ -1,0 +1,109 @@
+"""Writes the records of a run, one canonical JSON object a line, without ever raising into the order path.
+
+The journal is the truth; these files derive from it and can be rebuilt with :meth:`Recorder.restore`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from grinder.evidence.lines import LineFile
+from grinder.types import Fill
+
+DECISIONS: Final = "decisions.jsonl"
+FILLS: Final = "fills.jsonl"
+
+canonical = msgspec.json.Encoder(order="deterministic").encode
+"""The one encoding of records: sorted keys, no blanks, decimals as text, NaN as null."""
+
+
+def fill_record(fill: Fill) -> dict[str, Any]:
+    """The fill as plain data: what ``fills.jsonl`` holds. ``ts_ns`` is when it reached us, on the injected clock."""
+    return {
+        "trade_id": fill.trade_id,
+        "ts_ns": fill.local_ns,
+        "exchange_ns": fill.exchange_ns,
+        "intent_id": fill.intent_id,
+        "client_id": fill.client_id,
+        "route": fill.route.value,
+        "venue": fill.venue,
+        "account": fill.account,
+        "symbol": fill.symbol,
+        "position_side": fill.position_side.value,
+        "side": fill.side.value,
+        "price": fill.price,
+        "qty": fill.qty,
+        "fee": fill.fee,
+        "fee_asset": fill.fee_asset,
+        "maker": fill.maker,
+    }
+
+
+class Recorder:
+    """The records of decisions and fills of one run, in ``out``.
+
+    Attributes:
+        run_id: the run that these are records of; never in the records themselves.
+    """
+
+    def __init__(self, out: Path, *, run_id: str) -> None:
+        self.run_id = run_id
+        self._decisions = LineFile(out / DECISIONS)
+        self._fills = LineFile(out / FILLS)
+
+    def decision(self, record: bytes) -> None:
+        """Record one decision: its :func:`canonical` line, without newline."""
+        self._decisions.append(record)
+
+    def fill(self, record: bytes) -> None:
+        """Record one fill: its :func:`canonical` line, without newline."""
+        self._fills.append(record)
+
+    def flush(self) -> None:
+        """Hand everything to the operating system; call it on a timer when live."""
+        self._decisions.flush()
+        self._fills.flush()
+
+    def restore(self, decisions: Iterable[bytes], fills: Iterable[bytes]) -> None:
+        """Rewrite both files from the journal, atomically, and continue after them. Failure is in ``error``."""
+        self._decisions.restore(decisions)
+        self._fills.restore(fills)
+
+    def close(self) -> None:
+        """Flush and close both files; nothing is recorded afterwards."""
+        self._decisions.close()
+        self._fills.close()
+
+    @property
+    def error(self) -> str:
+        """Why records wait or are lost, and what to do; empty when all is well."""
+        return self._decisions.error or self._fills.error
+
+    @property
+    def lost(self) -> int:
+        """Records that are not in the files and will not be until they are rebuilt."""
+        return self._decisions.lost + self._fills.lost
+
+    @property
+    def decisions(self) -> int:
+        """Decisions recorded so far, those before a resume included."""
+        return self._decisions.count
+
+    @property
+    def fills(self) -> int:
+        """Fills recorded so far, those before a resume included."""
+        return self._fills.count
+
+    @property
+    def decisions_sha256(self) -> str:
+        """SHA-256 over the decision lines, each with its newline."""
+        return self._decisions.hexdigest()
+
+    @property
+    def fills_sha256(self) -> str:
+        """SHA-256 over the fill lines, each with its newline."""
+        return self._fills.hexdigest()

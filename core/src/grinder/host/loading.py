@@ -1,0 +1,138 @@
+"""Imports what is enabled, one piece at a time, and holds it against the fence of ``HOOK_API``."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from types import MappingProxyType, ModuleType
+from typing import Any, Final
+
+from grinder.errors import ConfigError, PluginError
+from grinder.host.discovery import (
+    EXCHANGES,
+    POLICIES,
+    STRATEGIES,
+    PluginRecord,
+    PluginState,
+    decide,
+    discover,
+    missing,
+)
+from grinder.host.hookspecs import HOOK_API
+from grinder.host.models import check_model
+from grinder.settings.plugin import PluginSettings, Section
+
+EXTENSION_PARTS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        EXCHANGES: ("Settings", "create"),
+        STRATEGIES: ("Settings", "create"),
+        POLICIES: ("admission", "size", "route"),
+    }
+)
+"""What a module of each group must have."""
+
+SETTINGS_BASE: Final[Mapping[str, type[Section]]] = MappingProxyType({EXCHANGES: Section, STRATEGIES: PluginSettings})
+
+CRASHES: Final = (Exception, SystemExit)
+"""What third-party code may raise without taking the process with it."""
+
+
+class PluginImportError(PluginError):
+    """The plugin raised while it was imported, or what it announces is not there."""
+
+
+def import_record(record: PluginRecord) -> Any:
+    """Import what a record announces, and check its ``GRINDER_API``.
+
+    Returns:
+        The module or object that the entry point names.
+
+    Raises:
+        PluginImportError: the import raised.
+        PluginError: the plugin needs another version of the hooks.
+    """
+    try:
+        loaded = _load(record)
+    except CRASHES as error:
+        raise PluginImportError(
+            record.name, f"importing {record.target} ({record.source}) raised {type(error).__name__}: {error}"
+        ) from error
+    _check_api(record, loaded)
+    return loaded
+
+
+def load_extension(
+    group: str,
+    name: str,
+    *,
+    allow: Sequence[str] = (),
+    deny: Sequence[str] = (),
+    records: Sequence[PluginRecord] | None = None,
+) -> ModuleType:
+    """Import one exchange, strategy or policy module.
+
+    Args:
+        group: ``grinder.exchanges``, ``grinder.strategies`` or ``grinder.policies``.
+        name: its entry point.
+        allow: see ``decide``.
+        deny: see ``decide``.
+        records: what ``discover(group)`` said, if that is known already.
+
+    Raises:
+        ConfigError: it is not installed, denied, claimed twice, fails to import, or lacks a part.
+    """
+    records = discover(group) if records is None else records
+    mine = decide((record for record in records if record.name == name), (name,), allow=allow, deny=deny)
+    if not mine:
+        raise ConfigError(missing(group, name, records))
+    record = mine[0]
+    if record.state is not PluginState.ENABLED:
+        raise PluginError(name, f"{group}: {record.state}: {record.reason}")
+    loaded = import_record(record)
+    for part in EXTENSION_PARTS[group]:
+        if not hasattr(loaded, part):
+            raise PluginError(name, f"{group}: {record.target} has no {part!r}; it must define it")
+    if group in SETTINGS_BASE:
+        check_model(name, f"{record.target}.Settings", loaded.Settings, SETTINGS_BASE[group])
+    module: ModuleType = loaded
+    return module
+
+
+def _load(record: PluginRecord) -> Any:
+    if record.distribution:
+        return EntryPoint(record.name, record.target, record.group).load()
+    path = Path(record.target)
+    module_name = f"grinder_plugins_dir.{record.name}"
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module  # pydantic and typing look a class's module up by name
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[module_name]
+        raise
+    return module
+
+
+def _check_api(record: PluginRecord, loaded: Any) -> None:
+    wanted = getattr(loaded, "GRINDER_API", None)
+    if wanted is None:
+        return
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    try:
+        fits = SpecifierSet(wanted).contains(HOOK_API, prereleases=True)
+    except (InvalidSpecifier, TypeError, AttributeError) as error:
+        raise PluginError(
+            record.name, f"GRINDER_API was {wanted!r}, must be a version range like '>=1.0,<2'"
+        ) from error
+    if not fits:
+        raise PluginError(
+            record.name,
+            f"GRINDER_API is {wanted!r}, this grinder has {HOOK_API}; install a version of {record.source} that fits",
+        )
