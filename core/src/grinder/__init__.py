@@ -14,8 +14,10 @@ if TYPE_CHECKING:
         Abstain,
         Admitted,
         Allow,
+        Answer,
         Block,
         Decision,
+        Fault,
         GateInfo,
         Mode,
         Outcome,
@@ -54,7 +56,7 @@ if TYPE_CHECKING:
         VenueOrder,
         VenuePosition,
     )
-    from grinder.host.hookspecs import HOOK_API, hookimpl, PluginContext
+    from grinder.host.hookspecs import HOOK_API, PluginContext, hookimpl
     from grinder.instruments import Instrument
     from grinder.reconcile.report import (
         Mismatch,
@@ -96,7 +98,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "clock": "Clock LiveClock ManualClock",
-    "decisions": "Abstain Admitted Allow Block Decision GateInfo Mode Outcome Shrink Threshold Verdict Warn",
+    "decisions": "Abstain Admitted Allow Answer Block Decision Fault GateInfo Mode Outcome Shrink Threshold Verdict Warn",
     "errors": "ConfigError GrinderError InputError PluginError SafetyError StateError VenueError",
     "exchange": "Accepted Amended BookReader CancelRejected Cancelled Exchange ExchangeContext ExchangeSnapshot Filled Found MarketReader NotFound QueryFailed Rejected Simulated Unknown Update VenueOrder VenuePosition",
     "host.hookspecs": "HOOK_API PluginContext hookimpl",
@@ -108,12 +110,14 @@ _HOME = {
 _MODULE = {name: module for module, names in _HOME.items() for name in names.split()}
 
 __all__ = [
+    "HOOK_API",
     "Abstain",
     "Accepted",
     "AccountView",
     "Admitted",
     "Allow",
     "Amended",
+    "Answer",
     "Block",
     "BookDelta",
     "BookReader",
@@ -126,6 +130,7 @@ __all__ = [
     "Exchange",
     "ExchangeContext",
     "ExchangeSnapshot",
+    "Fault",
     "FeedStatus",
     "Fill",
     "Filled",
@@ -133,7 +138,6 @@ __all__ = [
     "GateInfo",
     "GateSettings",
     "GrinderError",
-    "HOOK_API",
     "InputError",
     "Instrument",
     "IntentKind",

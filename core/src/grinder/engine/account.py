@@ -13,15 +13,17 @@ ZERO: Final = Decimal(0)
 
 
 class Account:
-    """Positions and working orders on one venue. Implements ``AccountView``; only the engine changes it.
+    """Positions and working orders on one venue. ``known`` is False until the venue has stated the balance. Implements ``AccountView``; only the engine changes it.
 
     Orders count from the moment they are decided (INTENT) until they are final, so that two orders cannot
     pass one limit.
     """
 
-    def __init__(self, venue: str, balance: Decimal = ZERO) -> None:
+    def __init__(self, venue: str, *, balance: Decimal | None = None, leverage: Decimal = Decimal(1)) -> None:
         self.venue = venue
-        self.start_balance = balance
+        self.known = balance is not None
+        self.start_balance = balance if balance is not None else ZERO
+        self._leverage = leverage
         self.earned = ZERO
         self._positions: dict[tuple[str, PositionSide], Position] = {}
         self._orders: dict[str, OpenOrder] = {}
@@ -34,6 +36,18 @@ class Account:
     def balance(self) -> Decimal:
         """Wallet balance in quote units: what it was at the start, realised PnL added, fees taken off."""
         return self.start_balance + self.earned
+
+    @property
+    def free_balance(self) -> Decimal:
+        """Balance that neither positions (at entry) nor open orders (at their price) bind, at the leverage given."""
+        bound = sum((abs(p.qty) * p.entry_price for p in self._positions.values()), ZERO)
+        bound += sum((o.remaining * (o.price or ZERO) for o in self._orders.values() if not o.reduce_only), ZERO)
+        return self.balance - bound / self._leverage
+
+    def set_balance(self, balance: Decimal) -> None:
+        """The venue has stated the wallet balance of this moment."""
+        self.start_balance = balance - self.earned
+        self.known = True
 
     def position(self, symbol: str, position_side: PositionSide = PositionSide.BOTH) -> Position:
         """The position of one leg; flat when there is none."""

@@ -7,6 +7,7 @@ is not definitive leaves the order UNKNOWN, and queries find out. Each fill coun
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
@@ -36,12 +37,32 @@ from grinder.exchange import (
     Update,
 )
 from grinder.host.manager import Host
-from grinder.journal.ledger import Ledger
+from grinder.journal.ledger import LedgerKey
 from grinder.journal.orders import OrderEvent, next_state
+from grinder.journal.records import OrderRecord, Recovered
 from grinder.journal.store import Journal, JournalUnavailable
-from grinder.types import Fill, OpenOrder, OrderIntent, OrderState, Position, Risk, Route, TradingState
+from grinder.types import (
+    Fill,
+    IntentKind,
+    OpenOrder,
+    OrderIntent,
+    OrderState,
+    Position,
+    PositionSide,
+    Risk,
+    Route,
+    TradingState,
+)
 
 ZERO: Final = Decimal(0)
+
+
+FOUND_EVENTS: Final[Mapping[OrderState, OrderEvent]] = {
+    OrderState.CANCELLED: OrderEvent.CANCELLED,
+    OrderState.EXPIRED: OrderEvent.EXPIRED,
+    OrderState.REJECTED: OrderEvent.REJECTED,
+}
+"""What the state in a venue's answer says happened; FILLED comes from fills alone."""
 
 
 class Venue(msgspec.Struct):
@@ -57,6 +78,7 @@ class Executor:
 
     Args:
         venues: the paper exchange, and the real one where there is one.
+        quote: the quote asset of a symbol; fees in other assets are kept but not netted with PnL.
         offload: commit in a thread (fsync would stop the event loop) instead of inline.
         log: called with an event name and fields.
     """
@@ -67,15 +89,15 @@ class Executor:
         path: OrderPath,
         venues: Sequence[Venue],
         journal: Journal,
-        ledger: Ledger,
         recorder: Recorder,
         tally: Tally,
         host: Host,
         clock: Clock,
-        next_intent: int,
-        tag: str,
+        quote: Callable[[str], str],
+        recovered: Recovered,
         decision_ttl_ns: int,
         visibility_lag_ns: int,
+        order_memory: int,
         live: bool,
         offload: bool,
         log: Callable[..., None],
@@ -83,21 +105,26 @@ class Executor:
         self.path = path
         self.venues = tuple(venues)
         self.journal = journal
-        self.ledger = ledger
+        self.ledger = recovered.ledger
         self.recorder = recorder
         self.tally = tally
         self.doubts = Doubts(visibility_lag_ns)
         self._by_route = {route: venue for venue in venues for route in venue.routes}
         self._host = host
+        self._quote = quote
         self._clock = clock
-        self._next_intent = next_intent
-        self._tag = tag
+        self._next_intent = recovered.next_intent_number
+        self._intent_prefix = f"{recovered.tag}-{recovered.generation}"
         self._ttl = decision_ttl_ns
         self._live = live
         self._offload = offload
         self._log = log
         self._new_fills: list[Fill] = []
+        self._ended: OrderedDict[str, OpenOrder] = OrderedDict()
+        self._order_memory = order_memory
+        self._earned: dict[LedgerKey, Decimal] = {}
         self.on_decision: Callable[[Decision], None] | None = None
+        self.before_commit: Callable[[], None] | None = None
         self._apply: Mapping[type, Callable[[Venue, Any], None]] = {
             Accepted: self._accepted,
             Rejected: self._rejected,
@@ -116,9 +143,11 @@ class Executor:
 
     async def propose(self, intents: Sequence[OrderIntent], now: int) -> None:
         """Decide intents one at a time, make the decisions durable, then send what was admitted."""
+        before = self.journal.pending
         written = [self._write(self._decide(intent, now)) for intent in intents]
         if not await self.commit():
-            written = self._without_journal(written)
+            self.journal.rewind(before)
+            written = [self._write(self._without_journal(ruling)) for ruling, _ in written]
         expired: list[OrderIntent] = []
         for ruling, record in written:
             self.recorder.decision(record)
@@ -131,7 +160,7 @@ class Executor:
             await self.propose(expired, self._clock.now_ns())
 
     def _decide(self, proposal: OrderIntent, now: int) -> Ruling:
-        intent_id = f"{self._tag}-{self._next_intent:08d}"
+        intent_id = f"{self._intent_prefix}-{self._next_intent:06d}"
         self._next_intent += 1
         intent = msgspec.structs.replace(proposal, intent_id=intent_id, created_ns=now)
         begin = measure_ns()
@@ -142,22 +171,42 @@ class Executor:
         return ruling
 
     def _write(self, ruling: Ruling) -> tuple[Ruling, bytes]:
+        intent = ruling.decision.intent
         record = canonical(decision_record(ruling.decision))
-        self.journal.record_decision(ruling.decision, record, ruling.order)
+        self.journal.record_decision(intent.intent_id, ruling.decision.now_ns, record, self._order_record(ruling))
         return ruling, record
 
-    def _without_journal(self, written: Sequence[tuple[Ruling, bytes]]) -> list[tuple[Ruling, bytes]]:
+    def _order_record(self, ruling: Ruling) -> OrderRecord | None:
+        """The order as the journal keeps it; a cancel or amendment is no order of its own."""
+        order = ruling.order
+        if order is None or ruling.decision.intent.kind is not IntentKind.PLACE:
+            return None
+        exchange = self._by_route[order.route].exchange
+        return OrderRecord(
+            intent_id=order.intent_id,
+            client_id=order.client_id,
+            kind=IntentKind.PLACE,
+            symbol=order.symbol,
+            side=order.side,
+            position_side=order.position_side,
+            qty=order.qty,
+            price=order.price,
+            reduce_only=order.reduce_only,
+            route=order.route,
+            venue=exchange.venue,
+            account=exchange.account,
+            origin=order.origin,
+            target_client_id="",
+            created_ns=order.created_ns,
+        )
+
+    def _without_journal(self, ruling: Ruling) -> Ruling:
         """New risk is refused; what reduces risk is sent all the same and kept in memory until it can be written."""
-        self.journal.discard()
-        kept = []
-        for ruling, _ in written:
-            final = ruling
-            if ruling.decision.allowed and ruling.decision.risk is Risk.INCREASE:
-                if ruling.order is not None:
-                    self._account(ruling.order.route).put(moved(ruling.order, OrderState.REJECTED, ZERO))
-                final = self.path.refuse(ruling, "JOURNAL_UNAVAILABLE", "journal")
-            kept.append(self._write(final))
-        return kept
+        if not ruling.decision.allowed or ruling.decision.risk is not Risk.INCREASE:
+            return ruling
+        if ruling.order is not None:
+            self._account(ruling.order.route).put(moved(ruling.order, OrderState.REJECTED, ZERO))
+        return self.path.refuse(ruling, "JOURNAL_UNAVAILABLE", "journal")
 
     def _send(self, ruling: Ruling) -> bool:
         """Hand an admitted order over. False when it waited too long and must be decided anew."""
@@ -167,7 +216,7 @@ class Executor:
         late = self._live and self._clock.now_ns() - ruling.decision.now_ns > self._ttl
         if late and ruling.decision.risk is Risk.INCREASE:
             if order is not None:
-                self._settle(order, OrderState.EXPIRED, ZERO, "DECISION_EXPIRED")
+                self._settle(order, OrderState.EXPIRED, OrderEvent.EXPIRED, "DECISION_EXPIRED")
             return False
         if order is not None:
             self._account(order.route).put(moved(order, OrderState.SENT, order.remaining))
@@ -181,8 +230,9 @@ class Executor:
         """Make everything written so far durable. False when it could not be; new risk is then blocked."""
         if not self.journal.pending:
             return True
+        if self.before_commit is not None:
+            self.before_commit()
         self.journal.put_state("position_ns", self._clock.now_ns())
-        self.journal.put_state("next_intent", self._next_intent)
         begin = measure_ns()
         try:
             if self._offload:
@@ -221,25 +271,43 @@ class Executor:
         """Apply one update (recovery uses it, too)."""
         self._apply[type(update)](venue, update)
 
-    def _advance(self, venue: Venue, client_id: str, event: OrderEvent, detail: str = "") -> OpenOrder | None:
-        """Move a working order by an event; None when it is final already or not ours."""
-        order = venue.desk.account.by_client(client_id)
+    def _advance(
+        self, venue: Venue, client_id: str, event: OrderEvent, detail: str = "", venue_order_id: str = ""
+    ) -> OpenOrder | None:
+        """Move an order by an event. None when we do not know it, or when the event changes nothing."""
+        order = venue.desk.account.by_client(client_id) or self._ended.get(client_id)
         if order is None:
             return None
-        filled = order.qty - order.remaining
-        state = next_state(order.state, filled, order.qty, event)
-        self._settle(order, state, order.remaining, detail)
+        state = next_state(order.state, order.qty - order.remaining, order.qty, event)
+        if state is order.state:
+            return None
+        self._settle(order, state, event, detail, venue_order_id)
         return order
 
-    def _settle(self, order: OpenOrder, state: OrderState, remaining: Decimal, detail: str) -> None:
-        self._account(order.route).put(moved(order, state, remaining))
+    def _settle(
+        self, order: OpenOrder, state: OrderState, event: str, detail: str = "", venue_order_id: str = ""
+    ) -> None:
+        self._keep(moved(order, state, order.remaining))
+        filled = order.qty - order.remaining
         now = self._clock.now_ns()
-        self.journal.order_event(order.client_id, state, order.qty - remaining, now, detail)
-        if state.final or state is OrderState.OPEN:
+        self.journal.order_event(
+            order.client_id, event, now, state, filled, venue_order_id=venue_order_id, detail=detail
+        )
+
+    def _keep(self, order: OpenOrder) -> None:
+        """Where an order is found from now on: among the working ones, or among the latest final ones."""
+        self._account(order.route).put(order)
+        if order.state.final:
+            self._ended[order.client_id] = order
+            if len(self._ended) > self._order_memory:
+                self._ended.popitem(last=False)
+        else:
+            self._ended.pop(order.client_id, None)
+        if order.state is not OrderState.UNKNOWN:
             self.doubts.settled(order.client_id)
 
     def _accepted(self, venue: Venue, update: Accepted) -> None:
-        if self._advance(venue, update.client_id, OrderEvent.ACCEPTED, update.venue_order_id):
+        if self._advance(venue, update.client_id, OrderEvent.ACCEPTED, venue_order_id=update.venue_order_id):
             self.tally.order(venue.exchange.venue, "accepted")
 
     def _rejected(self, venue: Venue, update: Rejected) -> None:
@@ -271,31 +339,40 @@ class Executor:
         remaining = update.qty - (order.qty - order.remaining)
         amended = msgspec.structs.replace(order, price=update.price, qty=update.qty, remaining=remaining)
         venue.desk.account.put(amended)
-        self.journal.order_event(order.client_id, order.state, update.qty - remaining, update.at_ns, "amended")
+        filled = order.qty - order.remaining
+        self.journal.order_event(
+            order.client_id, "AMENDED", update.at_ns, order.state, filled, qty=update.qty, price=update.price
+        )
 
     def _filled(self, venue: Venue, update: Filled) -> None:
         fill = update.fill
         if not self.ledger.apply(fill):
             self.tally.duplicate_fills += 1
             return
-        account = venue.desk.account
-        order = account.by_client(fill.client_id)
-        state = OrderState.FILLED
+        order = venue.desk.account.by_client(fill.client_id)
+        if order is None:
+            order = self._ended.get(fill.client_id)
+            self._late_fill(fill)
+        state: OrderState | None = None
+        filled = ZERO
         if order is not None:
             remaining = order.remaining - fill.qty
-            state = OrderState.FILLED if remaining <= 0 else OrderState.PARTIAL
-            account.put(moved(order, state, remaining))
-            if order.qty == order.remaining:
-                self.tally.order(venue.exchange.venue, "partially_filled" if remaining > 0 else "first_fill")
-            if state.final:
-                self.tally.order(venue.exchange.venue, "filled")
-                self.doubts.settled(order.client_id)
-        else:
-            self._late_fill(fill)
-        self._book(account, venue)
-        self.journal.fill(fill, state)
-        self.tally.filled(fill)
+            state = next_state(order.state, order.qty - remaining, order.qty, OrderEvent.FILL)
+            self._keep(moved(order, state, remaining))
+            self._count_fill(venue.exchange.venue, order, state)
+            filled = order.qty - remaining
+        self._book_leg(venue.desk.account, fill.venue, fill.account, fill.symbol, fill.position_side)
+        self.journal.fill(fill, state=state, filled_qty=filled)
+        self.tally.fills.add("sim", fill.side, fill.maker, fill.price * fill.qty, fill.fee)
         self._new_fills.append(fill)
+
+    def _count_fill(self, venue: str, order: OpenOrder, state: OrderState) -> None:
+        if order.qty == order.remaining:
+            self.tally.filled_orders += 1
+        if state is OrderState.FILLED:
+            self.tally.order(venue, "filled")
+        elif order.qty == order.remaining:
+            self.tally.order(venue, "partially_filled")
 
     def _late_fill(self, fill: Fill) -> None:
         """A fill of an order that we hold for final: it counts, and the symbol only reduces until a clean pass."""
@@ -303,18 +380,20 @@ class Executor:
         self.save_states()
         self._log("FILL_LATE", client_id=fill.client_id, symbol=fill.symbol, trading_state="REDUCE_ONLY")
 
-    def _book(self, account: Account, venue: Venue) -> None:
-        """Bring the account's view in line with the ledger."""
-        earned = ZERO
-        merged: dict[tuple[str, Any], Position] = {}
-        for entry in self.ledger.entries(venue.exchange.venue, venue.exchange.account):
-            earned += entry.realised - entry.fees_quote
-            key = (entry.symbol, entry.position_side)
-            other = merged.get(key)
-            merged[key] = entry.position if other is None else _joined(other, entry.position)
-        account.earned = earned
-        for position in merged.values():
-            account.set_position(position)
+    def _book_leg(
+        self, account: Account, venue: str, account_name: str, symbol: str, position_side: PositionSide
+    ) -> None:
+        """Bring the account's view of one leg in line with the ledger, all routes of the venue together."""
+        qty = cost = realised = ZERO
+        for route in self._by_route:
+            key = (route, venue, account_name, symbol, position_side)
+            line = self.ledger.holding(key)
+            qty, cost, realised = qty + line.qty, cost + line.cost, realised + line.realised
+            earned = line.realised - line.fees.get(self._quote(symbol), ZERO)
+            account.earned += earned - self._earned.get(key, ZERO)
+            self._earned[key] = earned
+        entry = cost / qty if qty else ZERO
+        account.set_position(Position(symbol, position_side, qty, entry, realised))
 
     def _found(self, venue: Venue, update: Found) -> None:
         for fill in update.fills:
@@ -325,15 +404,16 @@ class Executor:
             if missing:  # the venue has fills that it did not send along: stay in doubt until they come
                 self.doubts.add(order.client_id, order.symbol, self._clock.now_ns())
                 return
-            self._settle(order, update.state, order.remaining, "query")
-        self.doubts.settled(update.client_id)
+            event = FOUND_EVENTS.get(update.state, OrderEvent.ACCEPTED)
+            self._advance(venue, update.client_id, event, "query", update.venue_order_id)
+            self.doubts.settled(update.client_id)
 
     def _not_found(self, venue: Venue, update: NotFound) -> None:
         order = venue.desk.account.by_client(update.client_id)
         if order is None:
             self.doubts.settled(update.client_id)
         elif self.doubts.absent(update.client_id, self._clock.now_ns()):
-            self._settle(order, OrderState.ABSENT, ZERO, "absence proven twice")
+            self._settle(order, OrderState.ABSENT, OrderEvent.ABSENT, "absence proven twice")
             self.tally.order(venue.exchange.venue, "absent")
             self._log("ORDER_ABSENT", client_id=update.client_id)
 
@@ -343,7 +423,27 @@ class Executor:
 
     def _snapshot(self, venue: Venue, update: ExchangeSnapshot) -> None:
         if update.balance is not None:
-            venue.desk.account.start_balance = update.balance - venue.desk.account.earned
+            venue.desk.account.set_balance(update.balance)
+
+    @property
+    def ready(self) -> bool:
+        """Whether every venue has stated its balance, so that orders can be sized."""
+        return all(venue.desk.account.known for venue in self.venues)
+
+    def greet(self) -> None:
+        """Ask every venue for its state; nothing is proposed before it has answered."""
+        for venue in self.venues:
+            venue.exchange.request_snapshot()
+
+    def adopt(self, order: OpenOrder) -> None:
+        """Take over a working order from the journal, and ask the venue what became of it."""
+        self._account(order.route).put(order)
+        self.doubts.add(order.client_id, order.symbol, self._clock.now_ns())
+
+    def rebook(self) -> None:
+        """Bring every account in line with a ledger that was rebuilt."""
+        for key, _ in self.ledger.holdings():
+            self._book_leg(self._account(key[0]), *key[1:])
 
     def ask(self, now: int) -> None:
         """Query the orders whose fate is not known and whose time to ask has come."""
@@ -356,11 +456,3 @@ class Executor:
         """Put trading states into the next transaction."""
         states = {symbol: state.value for symbol, state in sorted(self.path.symbol_states.items())}
         self.journal.put_state("trading", {"all": self.path.trading_state.value, "symbols": states})
-
-
-def _joined(a: Position, b: Position) -> Position:
-    """Two routes' positions on one venue as the venue nets them."""
-    qty = a.qty + b.qty
-    cost = a.qty * a.entry_price + b.qty * b.entry_price
-    entry = cost / qty if qty else ZERO
-    return Position(a.symbol, a.position_side, qty, entry, a.realised + b.realised)

@@ -226,7 +226,7 @@ class OrderPath:
         if price <= 0:
             return Refusal(Outcome.DROPPED, "PRICE_UNAVAILABLE", "sizing", "no price is known to size the order")
         try:
-            draft.qty = self._policies.size(wanted, price, draft.instrument, draft.desk.account.balance)
+            draft.qty = self._policies.size(wanted, price, draft.instrument, draft.desk.account.free_balance)
         except Exception as error:  # noqa: BLE001 - a policy is a plugin
             return Refusal(Outcome.BLOCKED, "POLICY_ERROR", "sizing", f"{type(error).__name__}: {error}")
         if draft.qty <= 0:
@@ -328,8 +328,9 @@ class OrderPath:
             refused = self._policies.admission(draft.intent, evaluation.gates, evaluation.answers)
         except Exception as error:  # noqa: BLE001 - a policy is a plugin
             return Refusal(Outcome.BLOCKED, "POLICY_ERROR", "admission", f"{type(error).__name__}: {error}")
-        if not isinstance(refused, str):
-            return Refusal(Outcome.BLOCKED, "POLICY_ERROR", "admission", f"answered {type(refused).__name__}")
+        if not isinstance(refused, str):  # a policy is a plugin: what it promised is no proof
+            answered: str = type(refused).__name__  # type: ignore[unreachable]
+            return Refusal(Outcome.BLOCKED, "POLICY_ERROR", "admission", f"answered {answered}")
         return Refusal(Outcome.BLOCKED, "POLICY_REFUSED", "admission", refused) if refused else None
 
     def _reference(self, symbol: str) -> Decimal:

@@ -58,18 +58,17 @@ class Loop:
         self._account = account
         self._runtime = runtime
         self._markouts = markouts
-        self._watchdog = watchdog
+        self.watchdog = watchdog
         self._symbols = tuple(symbols)
         self._duration = duration_ns
         self._skip_to = skip_to_ns
         self._pace = pace
         self._progress = progress
         self._log = log
-        self._simulators = tuple(
-            venue.exchange for venue in executor.venues if isinstance(venue.exchange, Simulated)
-        )
+        self._simulators = tuple(venue.exchange for venue in executor.venues if isinstance(venue.exchange, Simulated))
         self._wake_at = NEVER
         self._due = 0
+        self._trading = False
         self._until = NEVER
         self.stopping = False
         self.first_ns = 0
@@ -97,13 +96,12 @@ class Loop:
             if now > self._skip_to:
                 for simulator in simulators:
                     simulator.on_market(event)
-                    if simulator.due_ns < self._due:
-                        self._due = simulator.due_ns
+                    self._due = min(self._due, simulator.due_ns)
                 if every_event:
                     await self._ask(event.symbol, now)
             count += 1
             if not count % batch:
-                self._watchdog.beat()
+                self.watchdog.beat()
                 shown = self._show(now, count, shown)
                 await self._breathe(now, begin)
                 if self.stopping:
@@ -118,8 +116,8 @@ class Loop:
         if now <= self._skip_to:
             self._due = self._skip_to + 1
             return True
-        if self._wake_at == NEVER and self._strategy.wake_ns > 0:
-            self._wake_at = now
+        if not self._trading:
+            self._begin_trading(now)
         while (due := self._next()) <= now and due < self._until:
             await self._happen(max(due, self._clock.now_ns()))
         self._due = min(due, self._until)
@@ -151,14 +149,22 @@ class Loop:
     def _begin(self, now: int) -> None:
         self.first_ns = now
         self._until = now + self._duration if self._duration else NEVER
-        self._runtime.started_ns = max(now, self._skip_to)
+
+    def _begin_trading(self, now: int) -> None:
+        """The first event that is traded: ask the venues for their state, then the strategy at its interval."""
+        self._trading = True
+        self._clock.set(now)
+        self._runtime.started_ns = now
+        self._executor.greet()
+        if self._strategy.wake_ns > 0:
+            self._wake_at = now + self._strategy.wake_ns
 
     async def _ask(self, symbol: str, now: int) -> None:
         """Ask the strategy about one symbol and carry out what it proposes."""
-        self._watchdog.beat()
-        if not self._market.knows(symbol):
-            return
+        self.watchdog.beat()
         view = self._market.view(symbol)
+        if not view.ready or not self._executor.ready:
+            return
         self._markouts.advance(now, symbol, view.mid)
         try:
             intents = self._strategy.on_market(view, self._account, self._runtime, now)
@@ -195,6 +201,6 @@ class Loop:
             delay = ((now - self.first_ns) / self._pace - (measure_ns() - begin)) / 1e9
         while delay > 0.2 and not self.stopping:
             await asyncio.sleep(0.2)
-            self._watchdog.beat()
+            self.watchdog.beat()
             delay -= 0.2
         await asyncio.sleep(max(delay, 0.0))

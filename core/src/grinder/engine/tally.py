@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
 
 from grinder.decisions import Decision
-from grinder.metrics import Pow2Histogram
-from grinder.types import Fill
-
-ZERO = Decimal(0)
+from grinder.metrics import FillCounts, Pow2Histogram
+from grinder.types import Risk
 
 
 class Tally:
@@ -25,10 +22,10 @@ class Tally:
         self.by_gate: dict[str, Counter[str]] = {}
         self.orders: Counter[tuple[str, str]] = Counter()
         self.routes: Counter[str] = Counter()
-        self.fills: Counter[tuple[str, str]] = Counter()
-        self.notional: dict[tuple[str, str], Decimal] = {}
-        self.fees: dict[tuple[str, str], Decimal] = {}
-        self.rebates: dict[tuple[str, str], Decimal] = {}
+        self.opened: Counter[str] = Counter()
+        self.blocked_by: Counter[tuple[str, str]] = Counter()
+        self.fills = FillCounts(("sim",))
+        self.filled_orders = 0
         self.duplicate_fills = 0
         self.strategy_errors = 0
         self.last_blocked = ""
@@ -41,9 +38,12 @@ class Tally:
         self.outcomes[decision.outcome.value] += 1
         if not decision.allowed:
             self.reasons[decision.outcome.value, decision.reason] += 1
+            self.blocked_by[decision.by, decision.intent.symbol] += 1
             self.last_blocked = decision.intent.intent_id
         elif decision.route is not None:
             self.routes[decision.route.value] += 1
+            if decision.risk is Risk.INCREASE:
+                self.opened[decision.route.value] += 1
 
     def restore(self, record: Mapping[str, Any]) -> None:
         """One decision of an earlier process, from its record."""
@@ -63,11 +63,3 @@ class Tally:
     def order_total(self, outcome: str) -> int:
         """Orders of that outcome on all venues."""
         return sum(count for (_, name), count in self.orders.items() if name == outcome)
-
-    def filled(self, fill: Fill) -> None:
-        """One execution, counted once."""
-        key = (fill.side.value.lower(), "maker" if fill.maker else "taker")
-        self.fills[key] += 1
-        self.notional[key] = self.notional.get(key, ZERO) + fill.price * fill.qty
-        book, amount = (self.fees, fill.fee) if fill.fee >= 0 else (self.rebates, -fill.fee)
-        book[key] = book.get(key, ZERO) + amount

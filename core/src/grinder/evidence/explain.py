@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
@@ -32,7 +33,7 @@ class GateRow(msgspec.Struct, frozen=True):
     mode: str
     verdict: str
     reason: str = ""
-    qty: str = ""
+    qty: Decimal | None = None
     on_error: str = ""
     error: str = ""
     inputs: dict[str, Value] = {}
@@ -46,9 +47,9 @@ class OrderRow(msgspec.Struct, frozen=True):
     symbol: str
     side: str
     tif: str = ""
-    price: str | None = None
-    wanted_qty: str | None = None
-    wanted_notional: str | None = None
+    price: Decimal | None = None
+    wanted_qty: Decimal | None = None
+    wanted_notional: Decimal | None = None
     reduce_only: bool = False
     position_side: str = ""
     target: str = ""
@@ -65,7 +66,7 @@ class DecisionRow(msgspec.Struct, frozen=True):
     by: str = ""
     origin: str = ""
     risk: str = ""
-    qty: str | None = None
+    qty: Decimal | None = None
     route: str | None = None
     trading_state: str = ""
     mid: float | None = None
@@ -89,7 +90,7 @@ _SAID: Final = {
     "error": ("could not answer", "could not answer"),
 }
 _RISK: Final = {
-    "INCREASE": "it may add risk, so every gate is asked",
+    "INCREASE": "it may add risk",
     "REDUCE": "it reduces risk, so entry gates are not asked",
     "CANCEL": "a cancel, so entry gates are not asked",
 }
@@ -148,7 +149,7 @@ def wanted(order: OrderRow) -> str:
     """The order in words."""
     if order.kind == "CANCEL":
         return f"CANCEL {order.target} ({order.side} {order.symbol})"
-    amount = order.wanted_qty or (f"for {order.wanted_notional}" if order.wanted_notional else "")
+    amount = str(order.wanted_qty or "") or (f"for {order.wanted_notional}" if order.wanted_notional else "")
     price = f"at {order.price}" if order.price is not None else "at market"
     extras = [order.tif, *(["reduce-only"] if order.reduce_only else []), order.position_side]
     text = " ".join(word for word in (order.side, amount, order.symbol, price) if word)
@@ -176,7 +177,7 @@ def _reason(code: str, meaning: Meaning) -> str:
 def _gates(rows: Sequence[GateRow], meaning: Meaning) -> Iterator[str]:
     for place, row in enumerate(rows, 1):
         said = _SAID.get(row.verdict, (row.verdict, f"{row.verdict} (not binding)"))[row.mode != "enforce"]
-        amount = f" to {row.qty}" if row.qty else ""
+        amount = f" to {row.qty}" if row.qty is not None else ""
         why = f": {_reason(row.reason, meaning)}" if row.reason else "."
         yield f"  {place}. {row.gate} ({row.mode}) {said}{amount}{why}"
         if row.on_error:

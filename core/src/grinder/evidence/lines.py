@@ -30,7 +30,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes, bool]]:
         number = 0
         while line := file.readline(MAX_LINE):
             number += 1
-            yield number, line.rstrip(b"\n"), line.endswith(b"\n")
+            yield number, line.rstrip(b"\n"), line.endswith(b"\n") or len(line) == MAX_LINE
 
 
 def write_atomic(path: Path, data: bytes) -> None:

@@ -56,7 +56,8 @@ class PluginState(enum.StrEnum):
 class PluginRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that is installed: who announces it, where it is, whether it may be loaded, and why (not).
 
-    ``target`` is the entry point's value, or the file where ``distribution`` is empty.
+    ``target`` is the entry point's value, or the file where ``distribution`` is empty. ``api`` is the range of hook
+    versions that a loaded plugin declares.
     """
 
     group: str
@@ -66,6 +67,7 @@ class PluginRecord(msgspec.Struct, frozen=True, kw_only=True):
     version: str = ""
     state: PluginState = PluginState.DISABLED
     reason: str = "not enabled"
+    api: str = ""
 
     @property
     def source(self) -> str:

@@ -119,9 +119,15 @@ def _load(record: PluginRecord) -> Any:
     return module
 
 
+def api_range(loaded: Any) -> str:
+    """The range of hook versions that a module declares; empty when it declares none."""
+    declared = getattr(loaded, "GRINDER_API", None)
+    return "" if declared is None else declared
+
+
 def _check_api(record: PluginRecord, loaded: Any) -> None:
-    wanted = getattr(loaded, "GRINDER_API", None)
-    if wanted is None:
+    wanted = api_range(loaded)
+    if wanted == "":
         return
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 

@@ -21,7 +21,7 @@ from grinder.host import hookspecs
 from grinder.host.calls import Caller, Implementation, OnFault, Trace
 from grinder.host.discovery import PLUGINS, PluginRecord, PluginState, decide, listed, missing
 from grinder.host.hookspecs import PluginContext
-from grinder.host.loading import PluginImportError, import_record
+from grinder.host.loading import PluginImportError, api_range, import_record
 from grinder.host.models import check_reasons
 from grinder.host.signatures import GATE, SPECS, check_plugin
 from grinder.reasons import CORE_REASONS, ReasonRegistry
@@ -234,15 +234,14 @@ class Host:
         if record.state is not PluginState.ENABLED:
             return record
         try:
-            self._register(record)
+            return self._register(record)
         except PluginError as error:
             if strict:
                 raise
             state = PluginState.FAILED if isinstance(error, PluginImportError) else PluginState.REFUSED
             return record.moved(state, str(error))
-        return record
 
-    def _register(self, record: PluginRecord) -> None:
+    def _register(self, record: PluginRecord) -> PluginRecord:
         plugin = import_record(record)
         model = check_plugin(self._manager, record.name, plugin)
         reasons = check_reasons(record.name, getattr(plugin, "REASONS", {}))
@@ -252,6 +251,7 @@ class Host:
         except (ValueError, pluggy.PluginValidationError) as error:
             raise PluginError(record.name, f"pluggy refused it: {error}") from error
         self._models[record.name] = model
+        return msgspec.structs.replace(record, api=api_range(plugin))
 
     def _arrange(self, order: Sequence[str]) -> None:
         """Fix the order in which plugins are called."""

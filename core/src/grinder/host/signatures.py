@@ -59,9 +59,23 @@ def check_plugin(manager: pluggy.PluginManager, name: str, plugin: object) -> ty
 def signature(hook: str, function: Callable[..., Any]) -> str:
     """The hook with the implementation's arguments, as it stands in the source."""
     try:
-        return f"hook {hook}{inspect.signature(function)}"
+        plain = inspect.signature(function)
     except (TypeError, ValueError):
         return f"hook {hook}"
+    parameters = [each.replace(annotation=_bare(each.annotation)) for each in plain.parameters.values()]
+    shown = plain.replace(parameters=parameters, return_annotation=_bare(plain.return_annotation))
+    return f"hook {hook}{shown}"
+
+
+class _Bare(str):
+    """An annotation that is shown without quotes."""
+
+    __slots__ = ()
+    __repr__ = str.__str__
+
+
+def _bare(annotation: Any) -> Any:
+    return _Bare(annotation) if isinstance(annotation, str) else annotation
 
 
 def offered(hook: str) -> Sequence[str]:

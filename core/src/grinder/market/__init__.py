@@ -1,3 +1,3 @@
-"""market."""
+"""Market state: what the events of a feed add up to, per symbol."""
 
 from __future__ import annotations

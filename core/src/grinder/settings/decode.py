@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Mapping, Sequence, Set as AbstractSet
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr
@@ -41,6 +42,16 @@ def group_of(annotation: Any) -> type[BaseModel] | None:
     """The model, where a field is a group of settings."""
     bare, _ = _bare(annotation)
     return bare if isinstance(bare, type) and issubclass(bare, BaseModel) else None
+
+
+def keys_of(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """The keys of a model, groups resolved: ``gates.order`` and so on."""
+    for key, field in fields(model).items():
+        nested = group_of(field.annotation)
+        if nested is not None and nested.model_fields:
+            yield from keys_of(nested, f"{prefix}{key}.")
+        else:
+            yield prefix + key
 
 
 def is_secret(annotation: Any) -> bool:
@@ -82,7 +93,9 @@ class Decoder:
                 continue
             nested = group_of(field.annotation)
             if isinstance(child, dict):
-                values[key] = self.group(child, nested, here) if nested else self._mapping(child, field.annotation, here)
+                values[key] = (
+                    self.group(child, nested, here) if nested else self._mapping(child, field.annotation, here)
+                )
             elif nested is None:
                 self._keep(values, key, child, field.annotation, here)
             elif isinstance(child.value, Text):
@@ -107,9 +120,7 @@ class Decoder:
                 self._keep(values, key, child, item, (*path, key))
         return values
 
-    def _keep(
-        self, values: dict[str, Any], key: str, leaf: Leaf, annotation: Any, path: tuple[str, ...]
-    ) -> None:
+    def _keep(self, values: dict[str, Any], key: str, leaf: Leaf, annotation: Any, path: tuple[str, ...]) -> None:
         secret = is_secret(annotation)
         if problem := self._forbidden(leaf, path, secret):
             self._problem(leaf.origin, path, problem)
@@ -148,7 +159,8 @@ class Decoder:
         return value
 
     def _problem(self, origin: Origin, path: tuple[str, ...], problem: str) -> None:
-        self.problems.append(f"{origin}: {'.'.join(path)} {problem}")
+        key = ".".join(path)
+        self.problems.append(f"{origin}: {problem}" if origin.name == key else f"{origin}: {key}: {problem}")
 
 
 def _untyped(child: Leaf | Tree) -> Any:

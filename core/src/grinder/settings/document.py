@@ -23,7 +23,10 @@ MAX_DEPTH = 32
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<otherwise>:-[^}]*)?\}|\$\{")
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]{0,30})")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_FLOAT = re.compile(
+    r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*)([eE][-+]?[0-9]+)?|[-+]?[0-9]+[eE][-+]?[0-9]+"
+    r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
+)
 _WORDS: Mapping[str, Any] = {"true": True, "false": False, "null": None, "~": None, "": None}
 
 
@@ -33,7 +36,7 @@ class _Loader(yaml.SafeLoader):
     depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        event = self.peek_event()
+        event: yaml.Event = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
             raise _error("anchors and aliases are not supported; write the value out", event.start_mark)
         if getattr(event, "tag", None) is not None:
@@ -41,9 +44,9 @@ class _Loader(yaml.SafeLoader):
         if self.depth >= MAX_DEPTH:
             raise _error(f"nested deeper than {MAX_DEPTH} levels", event.start_mark)
         self.depth += 1
-        node = super().compose_node(parent, index)  # type: ignore[no-untyped-call]
+        node = super().compose_node(parent, index)
         self.depth -= 1
-        return node  # type: ignore[no-any-return]
+        return node
 
 
 def _error(problem: str, mark: Any) -> yaml.MarkedYAMLError:
@@ -59,16 +62,19 @@ def compose(text: str, where: str) -> yaml.Node | None:
     loader = None
     try:
         loader = _Loader(text)
-        return loader.get_single_node()  # type: ignore[no-any-return]
+        return loader.get_single_node()
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ConfigError(f"{where}{line}: {error.problem or error.context or 'broken YAML'}") from None
     except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        raise ConfigError(f"{where}:{line}: a character that YAML does not allow") from None
+        raise ConfigError(
+            f"{where}:{text.count(chr(10), 0, error.position) + 1}: a character that YAML does not allow"
+        ) from None
+    except (ValueError, OverflowError):
+        raise ConfigError(f"{where}: an escape in a quoted string stands for no character") from None
     finally:
         if loader is not None:
-            loader.dispose()  # type: ignore[no-untyped-call]
+            loader.dispose()
 
 
 def read(path: Path, kind: Kind, name: str, environ: Mapping[str, str]) -> Tree:
@@ -145,7 +151,7 @@ class _Converter:
             line = _line(key_node)
             if not isinstance(key_node, yaml.ScalarNode):
                 raise ConfigError(f"{self._name}:{line}: a key must be a word")
-            key = str(key_node.value)
+            key = self._string(key_node)
             if key in lines:
                 raise ConfigError(f"{self._name}:{line}: key {key!r} is already set in line {lines[key]}")
             lines[key] = line
@@ -160,11 +166,16 @@ class _Converter:
             return [self._value(item) for item in node.value]
         if isinstance(node, yaml.MappingNode):
             return plain(self.tree(node))
-        if node.style is None:
-            plain = _scalar(node.value)
-            if not isinstance(plain, str):
-                return plain
-        return self._substituted(node.value, _line(node))
+        text = self._string(node)
+        plain_scalar = isinstance(node, yaml.ScalarNode) and node.style is None
+        typed = _scalar(text) if plain_scalar else text
+        return self._substituted(typed, _line(node)) if isinstance(typed, str) else typed
+
+    def _string(self, node: yaml.Node) -> str:
+        text = str(node.value)
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise ConfigError(f"{self._name}:{_line(node)}: an escape stands for half a character")
+        return text
 
     def _substituted(self, text: str, line: int) -> str | Text:
         used: list[str] = []

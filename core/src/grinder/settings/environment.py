@@ -20,7 +20,7 @@ from grinder.settings.origin import Layer, Leaf, Origin, Text, Tree, insert
 PREFIX: Final = "GRINDER_"
 
 _INJECTED: Final = re.compile(
-    r"GRINDER_(SERVICE_HOST|SERVICE_PORT\w*|PORT\w*|[A-Z0-9_]+_SERVICE_HOST|[A-Z0-9_]+_SERVICE_PORT(_\w+)?"
+    r"GRINDER_(([A-Z0-9_]+_)?SERVICE_(HOST|PORT(_\w+)?)|PORT(_\w+)?"
     r"|[A-Z0-9_]+_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
 )
 _SEGMENT: Final = re.compile(r"[A-Z0-9]+(_[A-Z0-9]+)*")
@@ -47,9 +47,7 @@ class Named(msgspec.Struct, frozen=True):
     convert: Callable[[str], str] = _as_is
 
 
-def _fill_prob(
-    key: str = "", flag: bool = False, convert: Callable[[str], str] = _as_is
-) -> Named:
+def _fill_prob(key: str = "", flag: bool = False, convert: Callable[[str], str] = _as_is) -> Named:
     return Named(f"plugins.fill_prob.{key}" if key else "", "plugin fill_prob", flag, convert)
 
 
@@ -136,62 +134,60 @@ def env_name(path: str) -> str:
     return PREFIX + path.replace(".", "__").upper()
 
 
-def variables(environ: Mapping[str, str], groups: Collection[str]) -> Layer:
+def variables(environ: Mapping[str, str], keys: Collection[str]) -> Layer:
     """The layer of ``GRINDER_A__B`` variables.
 
     Args:
         environ: the environment.
-        groups: the top-level keys of settings.
+        keys: core's keys; their first parts are the groups that a variable can set something in.
 
     Raises:
         ConfigError: a ``GRINDER_*`` variable is unknown.
     """
     tree: Tree = {}
     for name in sorted(environ):
-        if not name.startswith(PREFIX) or name in NAMED:
+        if not name.startswith(PREFIX) or name in NAMED or _injected(name, environ[name]):
             continue
-        path = path_of(name, groups)
-        if path:
-            insert(tree, path, Leaf(Text(environ[name]), Origin("environment", name)))
-        elif not _injected(name, environ[name]):
-            raise ConfigError(f"unknown environment variable {name}{_nearest(name, groups)}")
+        insert(tree, path_of(name, keys), Leaf(Text(environ[name]), Origin("environment", name)))
     return Layer(tree)
 
 
 def named(environ: Mapping[str, str]) -> Layer:
-    """The layer of the variables with names of their own. An empty one counts as not set.
+    """The layer of the variables with names of their own; an empty one counts as not set.
 
     Raises:
         ConfigError: a flag is not a boolean.
     """
     tree: Tree = {}
-    for name, meaning in NAMED.items():
-        value = environ.get(name, "")
-        if not value:
-            continue
-        check_named(name, value, name)
-        if meaning.path:
-            leaf = Leaf(Text(meaning.convert(value)), Origin("environment", name))
-            insert(tree, meaning.path.split("."), leaf)
+    for name in NAMED.keys() & environ.keys():
+        insert_named(tree, name, environ[name], Origin("environment", name))
     return Layer(tree, lenient=True)
 
 
-def check_named(name: str, value: str, where: str) -> None:
-    """Refuse a flag that is not a boolean, whether or not its reader is enabled.
+def insert_named(tree: Tree, name: str, value: str, origin: Origin) -> None:
+    """Put the value of a variable with a name of its own where it belongs.
 
     Raises:
-        ConfigError: it is not.
+        ConfigError: a flag is not a boolean, whether or not its reader is enabled.
     """
-    if NAMED[name].flag and boolean(value) is None:
-        raise ConfigError(f"{where}: {BOOLEAN}")
+    meaning = NAMED[name]
+    if meaning.flag and boolean(value) is None:
+        raise ConfigError(f"{origin}: {BOOLEAN}")
+    if meaning.path and value:
+        insert(tree, meaning.path.split("."), Leaf(Text(meaning.convert(value)), origin))
 
 
-def path_of(name: str, groups: Collection[str]) -> list[str]:
-    """The path that a ``GRINDER_A__B`` variable sets; empty if it is none."""
+def path_of(name: str, keys: Collection[str]) -> list[str]:
+    """The path that a ``GRINDER_A__B`` variable sets.
+
+    Raises:
+        ConfigError: it is none; the message has the nearest name.
+    """
+    groups = {key.partition(".")[0] for key in keys}
     segments = name.removeprefix(PREFIX).split("__")
-    if not all(_SEGMENT.fullmatch(segment) for segment in segments) or segments[0].lower() not in groups:
-        return []
-    return [segment.lower() for segment in segments]
+    if all(_SEGMENT.fullmatch(segment) for segment in segments) and segments[0].lower() in groups:
+        return [segment.lower() for segment in segments]
+    raise ConfigError(f"unknown environment variable {name}{_nearest(name, groups, keys)}")
 
 
 def _injected(name: str, value: str) -> bool:
@@ -200,18 +196,12 @@ def _injected(name: str, value: str) -> bool:
     return "__" not in name and (linked or _INJECTED.fullmatch(name) is not None)
 
 
-def _nearest(name: str, groups: Collection[str]) -> str:
-    head, delimiter, rest = name.upper().removeprefix(PREFIX).partition("__")
-    near = get_close_matches(head.lower(), groups, n=1) if delimiter else []
-    if near:
-        return f"; did you mean {PREFIX}{near[0].upper()}__{rest}?"
-    known = [*(each for each in NAMED if each.startswith(PREFIX)), *_simple_names(groups)]
-    near = get_close_matches(name.upper(), known, n=1)
-    return f"; did you mean {near[0]}?" if near else "; variables that set keys look like GRINDER_GATES__ORDER"
-
-
-def _simple_names(groups: Collection[str]) -> list[str]:
-    from grinder.settings.model import Settings
-    from grinder.settings.report import keys_of
-
-    return [env_name(key) for key in keys_of(Settings)] or [env_name(group) for group in groups]
+def _nearest(name: str, groups: Collection[str], keys: Collection[str]) -> str:
+    head, _, rest = name.upper().removeprefix(PREFIX).partition("__")
+    near = get_close_matches(head.lower(), sorted(groups), n=1)
+    if near and rest:
+        meant = env_name(f"{near[0]}.{rest.strip('_')}")
+        return f"; did you mean {meant}?"
+    known = [*(each for each in NAMED if each.startswith(PREFIX)), *map(env_name, keys)]
+    near = get_close_matches(name.upper(), sorted(known), n=1)
+    return f"; did you mean {near[0]}?" if near else "; variables of settings look like GRINDER_GATES__ORDER"

@@ -19,7 +19,7 @@ class Origin(msgspec.Struct, frozen=True):
     name: str = ""
     line: int = 0
 
-    def __str__(self) -> str:
+    def __str__(self) -> str:  # noqa: D105
         if self.kind == "command line":
             return "--profile" if self.name == "--profile" else f"--set {self.name}"
         if self.kind == "default":
@@ -37,7 +37,7 @@ class Text(msgspec.Struct, frozen=True):
     value: str
     variables: tuple[str, ...] = ()
 
-    def __repr__(self) -> str:
+    def __repr__(self) -> str:  # noqa: D105
         return "Text(**********)"  # it may be a secret, which is not known before the model is
 
 
@@ -47,7 +47,7 @@ class Leaf(msgspec.Struct, frozen=True):
     value: Any
     origin: Origin
 
-    def __repr__(self) -> str:
+    def __repr__(self) -> str:  # noqa: D105
         return f"Leaf(**********, {self.origin})"
 
 

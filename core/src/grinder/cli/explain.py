@@ -1,0 +1,207 @@
+"""``grinder explain ID``: why one order was or was not sent."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+import msgspec
+
+from grinder.errors import ConfigError, InputError
+from grinder.evidence.explain import DecisionRow
+from grinder.evidence.explain import explain as in_words
+from grinder.evidence.lines import read_lines
+from grinder.evidence.markouts import MARKOUTS
+from grinder.evidence.recorder import DECISIONS, FILLS
+from grinder.evidence.summary import read_summary
+from grinder.reasons import CORE_REASONS
+
+DEFAULT_RUN: Final = Path("runs/paper")
+LAST: Final = "last"
+LAST_BLOCKED: Final = "last-blocked"
+
+T = TypeVar("T")
+
+
+class _FillHead(msgspec.Struct):
+    intent_id: str
+    client_id: str
+
+
+class _MarkoutHead(msgspec.Struct):
+    id: str
+
+
+class _Reader:
+    """Streams files of records. The first corrupt line is remembered, so that what is readable is still shown."""
+
+    def __init__(self) -> None:
+        self.corrupt: InputError | None = None
+        self._warned: set[Path] = set()
+
+    def rows(self, path: Path, kind: type[T]) -> Iterator[tuple[T, bytes]]:
+        """Every readable line, decoded as far as ``kind`` asks, and its bytes.
+
+        Raises:
+            ConfigError: the file is missing or cannot be read.
+        """
+        decode = msgspec.json.Decoder(kind).decode
+        try:
+            for number, line, ended in read_lines(path):
+                try:
+                    yield decode(line), line
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                    self._unreadable(path, number, ended, error)
+        except OSError as error:
+            raise ConfigError(
+                f"{path}: {error.strerror}; name the directory of a run with --run, or make one with 'grinder run'"
+            ) from error
+
+    def _unreadable(self, path: Path, number: int, ended: bool, error: Exception) -> None:
+        if ended:
+            self.corrupt = self.corrupt or InputError(
+                str(path), number, f"is corrupt ({error}); 'grinder run --resume' rebuilds it from the journal"
+            )
+        elif path not in self._warned:
+            self._warned.add(path)
+            click.echo(f"warning: {path}, line {number}: cut off (is the run still writing?); passed over", err=True)
+
+
+class _Matches:
+    """What one wanted id has found so far: exact records, and the ids that begin with it."""
+
+    def __init__(self, wanted: str, intent_of_client: str) -> None:
+        self._wanted = wanted
+        self._exact = {wanted, intent_of_client} - {""}
+        self.exact: list[bytes] = []
+        self.prefixed: dict[str, list[bytes]] = {}
+
+    def offer(self, head: DecisionRow, line: bytes) -> None:
+        """Look at one decision."""
+        if self._wanted == LAST or (self._wanted == LAST_BLOCKED and head.outcome == "blocked"):
+            self.exact = [line]
+        elif head.id in self._exact or (head.client_id and head.client_id == self._wanted):
+            self.exact.append(line)
+        elif head.id.startswith(self._wanted) and (len(self.prefixed) < 2 or head.id in self.prefixed):
+            self.prefixed.setdefault(head.id, []).append(line)
+
+
+@click.command()
+@click.argument("decision_id", metavar="ID")
+@click.option(
+    "--run", "run_dir", type=click.Path(path_type=Path), default=DEFAULT_RUN, show_default=True,
+    help="Directory of the run.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print the records themselves as one JSON object.")
+def explain(decision_id: str, run_dir: Path, as_json: bool) -> None:
+    """Explain one decision: what was wanted, what each gate said, what came of it.
+
+    ID is the id of the decision (its beginning is enough), the client order id that the venue shows, or one of
+    'last' and 'last-blocked'.
+    """
+    if not run_dir.is_dir():
+        raise ConfigError(
+            f"run directory {run_dir} does not exist; name one with --run, or make one with 'grinder run'"
+        )
+    reader = _Reader()
+    lines = _find(reader, run_dir / DECISIONS, decision_id, _intent_of(reader, run_dir / FILLS, decision_id))
+    if lines:
+        found = _Found(reader, run_dir, lines)
+        click.echo(found.as_json() if as_json else found.as_text())
+    if reader.corrupt is not None:
+        raise reader.corrupt
+    if not lines:
+        raise click.ClickException(_unknown(reader, run_dir / DECISIONS, decision_id))
+
+
+def _intent_of(reader: _Reader, fills: Path, client_id: str) -> str:
+    for head, _ in reader.rows(fills, _FillHead):
+        if head.client_id == client_id:
+            return head.intent_id
+    return ""
+
+
+def _find(reader: _Reader, decisions: Path, wanted: str, intent_of_client: str) -> list[bytes]:
+    """The records of one decision, each attempt a line; empty when it is not known."""
+    matches = _Matches(wanted, intent_of_client)
+    for head, line in reader.rows(decisions, DecisionRow):
+        matches.offer(head, line)
+    if matches.exact or len(matches.prefixed) != 1:
+        return matches.exact
+    return next(iter(matches.prefixed.values()))
+
+
+def _unknown(reader: _Reader, decisions: Path, wanted: str) -> str:
+    if wanted in (LAST, LAST_BLOCKED):
+        return f"{decisions} holds no {'blocked ' * (wanted == LAST_BLOCKED)}decision"
+    ids = (head.id for head, _ in reader.rows(decisions, DecisionRow))
+    closest = heapq.nlargest(6, ids, key=lambda known: (_likeness(known, wanted), known))
+    nearest = list(dict.fromkeys(closest))[:3]  # an id stands there once for each attempt
+    if not nearest:
+        return f"{decisions} holds no decision"
+    if nearest[0].startswith(wanted):
+        return f"{wanted!r} is the beginning of several ids, such as {', '.join(sorted(nearest))}; write more of it"
+    return f"no decision {wanted!r} in {decisions}; the nearest ids are {', '.join(nearest)}"
+
+
+def _likeness(known: str, wanted: str) -> int:
+    """How much two ids agree from both ends; cheap enough for a million of them."""
+    ahead = _agreement(known, wanted)
+    behind = _agreement(known[ahead:][::-1], wanted[ahead:][::-1])
+    return 2 * (ahead + behind) - abs(len(known) - len(wanted))
+
+
+def _agreement(one: str, other: str) -> int:
+    length = 0
+    for a, b in zip(one, other, strict=False):
+        if a != b:
+            break
+        length += 1
+    return length
+
+
+class _Found:
+    """A decision that was found, with what came after it."""
+
+    def __init__(self, reader: _Reader, run_dir: Path, lines: list[bytes]) -> None:
+
+        self._run_dir = run_dir
+        self.attempts: list[dict[str, Any]] = [msgspec.json.decode(line) for line in lines]
+        known = self.attempts[-1]["id"]
+        fills = reader.rows(run_dir / FILLS, _FillHead)
+        self.fills = [msgspec.json.decode(line) for head, line in fills if head.intent_id == known]
+        self.markout: dict[str, Any] | None = None
+        if (run_dir / MARKOUTS).exists():
+            for head, line in reader.rows(run_dir / MARKOUTS, _MarkoutHead):
+                if head.id == known:
+                    self.markout = msgspec.json.decode(line)
+
+    def as_json(self) -> str:
+        """The records as one JSON object."""
+        parts = {
+            "decision": self.attempts[-1],
+            "earlier_attempts": self.attempts[:-1],
+            "fills": self.fills,
+            "markout": self.markout,
+        }
+        return msgspec.json.format(msgspec.json.encode(parts), indent=2).decode()
+
+    def as_text(self) -> str:
+        """Plain sentences, each attempt in turn; what came after belongs to the last one."""
+        after = [*self.fills, *([self.markout] if self.markout is not None else [])]
+        meaning = self._meaning()
+        texts = [in_words(record, meaning) for record in self.attempts[:-1]]
+        return "\n\n".join([*texts, in_words(self.attempts[-1], meaning, after)])
+
+    def _meaning(self) -> Callable[[str], str]:
+
+        meanings = dict(CORE_REASONS)
+        try:
+            summary = read_summary(self._run_dir)
+            meanings |= summary.reasons if summary is not None else {}
+        except InputError as error:
+            click.echo(f"warning: {error}; plugins' reasons are shown without their meaning", err=True)
+        return lambda code: meanings.get(code, code)

@@ -1,0 +1,154 @@
+"""The end of a run: its figures, its report, its metrics, written where the operator looks for them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+
+import msgspec
+
+from grinder.engine.executor import Executor
+from grinder.engine.gating import Gating
+from grinder.evidence.summary import (
+    DecisionCounts,
+    DecisionTimes,
+    FeedHealth,
+    GateCounts,
+    InputRow,
+    OrderCounts,
+    PluginRow,
+    Pnl,
+    PositionRow,
+    RecordHealth,
+    Summary,
+)
+from grinder.gates.stats import COUNT_NAMES
+from grinder.instruments import Instrument
+from grinder.market.state import MarketState
+from grinder.reasons import ReasonRegistry
+
+ZERO = Decimal(0)
+
+
+class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a run before it starts."""
+
+    run_id: str
+    profile: str
+    seed: int
+    inputs: tuple[InputRow, ...]
+    settings_sha256: str
+    plugins: tuple[PluginRow, ...]
+
+
+def summarise(
+    facts: RunFacts,
+    *,
+    executor: Executor,
+    gating: Gating,
+    market: MarketState,
+    instruments: Mapping[str, Instrument],
+    reasons: ReasonRegistry,
+    wall_s: float,
+) -> Summary:
+    """Every figure of ``summary.json``."""
+    tally, recorder = executor.tally, executor.recorder
+    positions = tuple(_positions(executor, market, instruments))
+    holdings = [holding for _, holding in executor.ledger.holdings()]
+    fees = sum((amount for holding in holdings for amount in holding.fees.values()), ZERO)
+    realised = sum((holding.realised for holding in holdings), ZERO)
+    unrealised = sum((row.unrealised for row in positions if row.unrealised is not None), ZERO)
+    by_reason = _by_reason(tally.reasons)
+    return Summary(
+        run_id=facts.run_id,
+        profile=facts.profile,
+        seed=facts.seed,
+        inputs=facts.inputs,
+        settings_sha256=facts.settings_sha256,
+        plugins=facts.plugins,
+        events=market.events,
+        intents=tally.intents,
+        decisions=DecisionCounts(
+            allowed=tally.outcomes["allowed"],
+            blocked=tally.outcomes["blocked"],
+            dropped=tally.outcomes["dropped"],
+            by_gate=_by_gate(gating, tally.by_gate),
+            by_reason=by_reason,
+        ),
+        orders=OrderCounts(**{name: tally.order_total(name) for name in OrderCounts.__struct_fields__}),
+        fills=executor.ledger.fills,
+        filled_orders=tally.filled_orders,
+        maker_fills=sum(holding.maker_fills for holding in holdings),
+        volume=sum((holding.volume for holding in holdings), ZERO),
+        fees=fees,
+        pnl=Pnl(realised=realised, unrealised=unrealised, net=realised + unrealised - fees),
+        positions=positions,
+        feed=FeedHealth(
+            gaps=market.gaps,
+            stale_ms_max=market.stale_ms_max,
+            book_checks=market.book_checks,
+            book_mismatches=market.book_mismatches,
+        ),
+        wall_s=round(wall_s, 3),
+        events_per_s=round(market.events / wall_s) if wall_s > 0 else 0,
+        decision_us=DecisionTimes(
+            p50=round(tally.decision_ns.quantile(0.5) / 1000, 1),
+            p99=round(tally.decision_ns.quantile(0.99) / 1000, 1),
+            max=round(tally.decision_ns.max_ns / 1000, 1),
+        ),
+        decisions_sha256=recorder.decisions_sha256,
+        fills_sha256=recorder.fills_sha256,
+        records=RecordHealth(lost=recorder.lost, error=recorder.error),
+        reasons={code: reasons.meaning(code) for code in by_reason},
+        example=tally.last_blocked,
+    )
+
+
+def _by_reason(counts: Counter[tuple[str, str]]) -> dict[str, int]:
+    totals: Counter[str] = Counter()
+    for (_, reason), count in counts.items():
+        totals[reason] += count
+    return dict(sorted(totals.items()))
+
+
+def _by_gate(gating: Gating, earlier: dict[str, Counter[str]]) -> dict[str, GateCounts]:
+    """Answers of each gate, those of earlier processes of the same run included."""
+    rows = {}
+    for gate in gating.gates:
+        counts = Counter(dict(zip(COUNT_NAMES, gating.stats[gate.name].counts, strict=True)))
+        counts.update(earlier.get(gate.name, Counter()))
+        rows[gate.name] = GateCounts(**counts)
+    return rows
+
+
+def _positions(executor: Executor, market: MarketState, instruments: Mapping[str, Instrument]) -> Iterator[PositionRow]:
+    for key, holding in executor.ledger.holdings():
+        route, _, _, symbol, position_side = key
+        price = value_price(market, symbol)
+        if not holding.qty and not holding.realised:
+            continue
+        tick = instruments[symbol].tick_size if symbol in instruments else Decimal("1E-8")
+        yield PositionRow(
+            symbol=symbol,
+            route=route.value,
+            position_side=position_side.value,
+            qty=holding.qty,
+            entry_price=holding.entry_price.quantize(tick / 1000) if holding.qty else ZERO,
+            price=price,
+            realised=holding.realised,
+            unrealised=holding.unrealised(price) if price is not None else None,
+        )
+
+
+def value_price(market: MarketState, symbol: str) -> Decimal | None:
+    """Mark price, else mid; None when nothing is known."""
+    view = market.view(symbol)
+    price = view.mark or view.mid
+    return Decimal(repr(price)) if price > 0 else None
+
+
+def plugin_rows(gating: Gating, others: Sequence[PluginRow]) -> tuple[PluginRow, ...]:
+    """The gates in the order in which they are asked, then everything else that was loaded."""
+    gates = [PluginRow(name=g.name, version=g.version, mode=g.settings.mode.value) for g in gating.gates]
+    return (*gates, *others)

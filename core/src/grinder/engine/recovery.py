@@ -1,0 +1,56 @@
+"""Start-up after anything: what the journal holds is taken over, and what is not certain is asked for."""
+
+from __future__ import annotations
+
+import msgspec
+
+from grinder.clock import ManualClock
+from grinder.engine.executor import Executor
+from grinder.engine.state import State
+from grinder.errors import StateError
+from grinder.evidence.recorder import canonical, fill_record
+from grinder.types import OrderState, TradingState
+
+UNCERTAIN = frozenset((OrderState.INTENT, OrderState.SENT, OrderState.UNKNOWN))
+
+
+def recover(executor: Executor, state: State, clock: ManualClock) -> int:
+    """Bring the executor to where the journal ends.
+
+    Orders that may have been sent become UNKNOWN, and every working order is asked for: its fills may have been
+    missed. Records are rewritten from the journal, which is the truth.
+
+    Returns:
+        Event time up to which the market has been traded already, ns.
+
+    Raises:
+        StateError: the journal's state is not readable.
+    """
+    recovered = state.recovered
+    position = recovered.state.get("position_ns", 0)
+    if not isinstance(position, int):
+        raise StateError(f"the journal's position is {position!r}, not a time; the journal is damaged")
+    clock.set(max(position, recovered.last_event_ns))
+    executor.path.trading_state, executor.path.symbol_states = _trading(recovered.state.get("trading", {}))
+    executor.rebook()
+    for order in recovered.orders:
+        working = order.open_order()
+        if working.state in UNCERTAIN:
+            working = msgspec.structs.replace(working, state=OrderState.UNKNOWN)
+        executor.adopt(working)
+    executor.recorder.restore(state.journal.decisions(), (canonical(fill_record(f)) for f in state.journal.fills()))
+    for record in state.journal.decisions():
+        executor.tally.restore(msgspec.json.decode(record))
+    for fill in state.journal.fills():
+        executor.tally.fills.add("sim", fill.side, fill.maker, fill.price * fill.qty, fill.fee)
+    return clock.now_ns()
+
+
+def _trading(saved: object) -> tuple[TradingState, dict[str, TradingState]]:
+    if not isinstance(saved, dict):
+        raise StateError(f"the journal's trading states are {saved!r}; the journal is damaged")
+    try:
+        symbols = {str(symbol): TradingState(value) for symbol, value in saved.get("symbols", {}).items()}
+        return TradingState(saved.get("all", "ACTIVE")), symbols
+    except (ValueError, AttributeError) as error:
+        raise StateError(f"the journal's trading states are not readable: {error}; the journal is damaged") from error

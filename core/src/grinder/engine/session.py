@@ -1,0 +1,389 @@
+"""One run, from options to evidence: opens everything in order, drives the loop, closes everything in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from grinder.clock import LiveClock, ManualClock, measure_ns
+from grinder.decisions import Decision
+from grinder.engine.account import Account
+from grinder.engine.closing import RunFacts, plugin_rows, summarise
+from grinder.engine.executor import Executor, Venue
+from grinder.engine.gating import Gating
+from grinder.engine.observe import RunSource
+from grinder.engine.options import SYNTHETIC_NS, RunOptions
+from grinder.engine.path import Desk, OrderPath
+from grinder.engine.plugins import Loaded, load
+from grinder.engine.recovery import recover
+from grinder.engine.run import Loop
+from grinder.engine.runtime import Runtime
+from grinder.engine.state import open_state
+from grinder.engine.tally import Tally
+from grinder.engine.watchdog import Watchdog
+from grinder.errors import SafetyError
+from grinder.evidence.lines import write_atomic
+from grinder.evidence.markouts import Markouts
+from grinder.evidence.recorder import Recorder
+from grinder.evidence.summary import InputRow, PluginRow, Summary
+from grinder.exchange import Exchange, ExchangeContext
+from grinder.feeds.feed import Feed
+from grinder.host.hookspecs import PluginContext
+from grinder.log import configure, get_logger, utc
+from grinder.market.state import MarketState
+from grinder.settings.report import fingerprint
+from grinder.types import IntentKind, Route
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+    from grinder.metrics import Metrics
+    from grinder.server import Server
+
+MS = 1_000_000
+
+
+class Session:
+    """A run whose settings, plugins and feed have been opened; ``run`` does the rest.
+
+    Attributes:
+        out: where the evidence goes.
+        exit_code: 0, or 1 when the order path met an error (a strategy that raised, records that were lost).
+    """
+
+    def __init__(self, options: RunOptions, loaded: Loaded, feed: Feed) -> None:
+        self._options = options
+        self._loaded = loaded
+        self._feed = feed
+        self._settings = loaded.settings
+        self._host = loaded.host
+        self._log = get_logger()
+        self._stack = contextlib.ExitStack()
+        self._stack.callback(feed.close)
+        self.out = options.out if options.out is not None else Path("runs") / loaded.settings.profile
+        self.progress: Callable[[int, int], None] | None = None
+        self.exit_code = 0
+
+    @classmethod
+    def open(cls, options: RunOptions) -> Session:
+        """Read settings, load plugins, open the feed. Nothing has been written yet.
+
+        Raises:
+            ConfigError: options, settings, plugins or a named file are wrong.
+            InputError: a recording is damaged.
+            SafetyError: trading on a real venue was asked for.
+        """
+        trace = print_trace if os.environ.get("GRINDER_TRACE") == "1" else None
+        loaded = load(options.sources(), trace=trace, on_fault=log_fault)
+        settings = loaded.settings
+        if settings.live:
+            raise SafetyError("this version trades on paper only; set exchange.mode: paper")
+        configure(settings.log.level, json=settings.log.json_lines or options.as_json, file=options.log_file)
+        return cls(options, loaded, open_feed(options, settings.symbols))
+
+    def run(self) -> Summary:
+        """Drive the run to its end and write its evidence.
+
+        Raises:
+            StateError: the data directory is in use, finished, or damaged.
+            InputError: a recording turned out to be damaged on the way.
+        """
+        return asyncio.run(self._run())
+
+    async def _run(self) -> Summary:
+        begin = measure_ns()
+        with self._stack:
+            self._build()
+            await self._drive()
+            return self._close((measure_ns() - begin) / 1e9)
+
+    # Building, from the ground up.
+
+    def _build(self) -> None:
+        settings = self._settings
+        self._clock = ManualClock()
+        self._market = MarketState(settings.market.stale_ms * MS)
+        self._runtime = Runtime(self._market)
+        self._state = open_state(self._options, settings, self.out)
+        self._stack.callback(self._state.journal.close)
+        self._gating = Gating(
+            self._host,
+            settings.gates.order,
+            live=settings.live,
+            first_block=settings.gates.evaluate == "first_block",
+            trace=print_trace if os.environ.get("GRINDER_TRACE") == "1" else None,
+            log=self._log.info,
+        )
+        self._gating.restore(self._state.recovered.state.get("breakers", {}))
+        self._account = Account("paper", leverage=settings.sizing.leverage)
+        self._path = self._order_path(self._account)
+        self._paper = self._paper_exchange()
+        self._markouts = Markouts(self.out, keep=self._options.resume)
+        self._stack.callback(self._markouts.close)
+        self._executor = self._make_executor()
+        self._facts = self._run_facts()
+        skip_to = recover(self._executor, self._state, self._clock) if self._options.resume else 0
+        self._host.start(self._contexts())
+        self._stack.callback(self._host.stop)
+        self._loop = self._make_loop(skip_to)
+        self._metrics = self._make_metrics()
+
+    def _order_path(self, account: Account) -> OrderPath:
+        settings = self._settings
+        return OrderPath(
+            tag=self._state.recovered.tag,
+            market=self._market,
+            instruments=self._feed.instruments,
+            desks={Route.PAPER: Desk(account, real=False)},
+            chain_for=self._gating.chain,
+            policies=self._loaded.policies,
+            runtime=self._runtime,
+            max_in_flight=settings.engine.max_in_flight,
+            hedge=settings.engine.position_mode == "hedge",
+            venue_reduce_only=settings.exchange.reduce_only,
+        )
+
+    def _paper_exchange(self) -> Exchange:
+        settings = self._settings.exchanges.get("paper")
+        exchange: Exchange = self._loaded.exchanges["paper"].create(settings)
+        exchange.start(
+            ExchangeContext(
+                clock=self._clock,
+                instruments=self._feed.instruments,
+                market=self._market,
+                data_dir=self._state.folder,
+                seed=self._options.seed,
+                resume=self._options.resume,
+                settings=settings,
+            )
+        )
+        self._stack.callback(exchange.stop)
+        return exchange
+
+    def _make_executor(self) -> Executor:
+        engine, recovered = self._settings.engine, self._state.recovered
+        recorder = Recorder(self.out, run_id=recovered.tag)
+        self._stack.callback(recorder.close)
+        executor = Executor(
+            path=self._path,
+            venues=(Venue(self._paper, Desk(self._account, real=False), (Route.PAPER,)),),
+            journal=self._state.journal,
+            recorder=recorder,
+            tally=Tally(),
+            host=self._host,
+            clock=self._clock,
+            quote=self._quote,
+            recovered=recovered,
+            decision_ttl_ns=engine.decision_ttl_ms * MS,
+            visibility_lag_ns=engine.visibility_lag_ms * MS,
+            order_memory=engine.order_memory,
+            live=self._settings.live,
+            offload=self._settings.journal_sync == "power",
+            log=self._log.warning,
+        )
+        executor.on_decision = self._track
+        executor.before_commit = self._save_breakers
+        return executor
+
+    def _track(self, decision: Decision) -> None:
+        intent = decision.intent
+        if intent.kind is not IntentKind.CANCEL:
+            self._markouts.track(intent.intent_id, intent.symbol, intent.side, decision.now_ns, decision.mid)
+
+    def _quote(self, symbol: str) -> str:
+        instrument = self._feed.instruments.get(symbol)
+        return instrument.quote if instrument is not None else ""
+
+    def _save_breakers(self) -> None:
+        if self._gating.dirty:
+            self._state.journal.put_state("breakers", self._gating.save())
+
+    def _make_loop(self, skip_to: int) -> Loop:
+        settings, feed = self._settings, self._feed
+        strategy_settings = settings.plugins.get(settings.strategy)
+        return Loop(
+            feed=feed,
+            market=self._market,
+            clock=self._clock,
+            executor=self._executor,
+            strategy=self._loaded.strategy.create(strategy_settings, feed.symbols, feed.instruments),
+            account=self._account,
+            runtime=self._runtime,
+            markouts=self._markouts,
+            watchdog=Watchdog(settings.engine.watchdog_s),
+            symbols=feed.symbols,
+            duration_ns=self._options.duration or 0,
+            skip_to_ns=skip_to,
+            pace=self._options.speed,
+            progress=self.progress,
+            log=self._log.error,
+        )
+
+    def _contexts(self) -> dict[str, PluginContext]:
+        contexts = {}
+        for name in self._host.models():
+            folder = self._state.folder / "plugins" / name
+            contexts[name] = PluginContext(self._settings.plugins.get(name), self._clock, folder)
+        return contexts
+
+    def _make_metrics(self) -> Metrics:
+        from prometheus_client import CollectorRegistry
+
+        from grinder.metrics import Metrics
+
+        self._registry: CollectorRegistry = CollectorRegistry()
+        metrics = Metrics(self._registry)
+        metrics.attach(RunSource(self._executor.tally, self._gating, self._market, self._host))
+        metrics.attach(self._executor.tally.fills)
+        metrics.watch(self._failing)
+        metrics.initialized = True
+        return metrics
+
+    def _failing(self) -> Mapping[str, str]:
+        """Checks that fail, for ``/readyz``."""
+        failing = {name: text for name, text in self._host.health().items() if text}
+        if self._path.unavailable:
+            failing["journal"] = self._path.unavailable
+        if self._executor.recorder.error:
+            failing["records"] = self._executor.recorder.error
+        for symbol in self._feed.symbols:
+            fault = self._market.fault(symbol)
+            if fault:
+                failing[f"market {symbol}"] = fault
+        return failing
+
+    # Driving.
+
+    async def _drive(self) -> None:
+        server = await self._serve()
+        self._loop.watchdog.start()
+        try:
+            with stop_signals(self._loop):
+                await self._loop.run()
+        finally:
+            self._loop.watchdog.stop()
+            if server is not None:
+                await server.stop()
+
+    async def _serve(self) -> Server | None:
+        """The server, when the run is paced or one was asked for."""
+        options, settings = self._options, self._settings.metrics
+        if not options.speed and options.metrics_host is None and options.metrics_port is None:
+            return None
+        from grinder.server import Server
+
+        server = Server(
+            settings.host,
+            settings.port,
+            registry=self._registry,
+            readiness=self._failing,
+            plugins=self._plugin_list,
+            uptime=self._metrics.uptime_s,
+        )
+        await server.start()
+        self._log.info("METRICS_SERVED", url=f"http://{server.host}:{server.port}/metrics")
+        return server
+
+    def _plugin_list(self) -> list[dict[str, Any]]:
+        return [
+            {key: getattr(record, key) for key in ("name", "state", "reason", "distribution", "version")}
+            for record in self._host.records
+        ]
+
+    # Closing.
+
+    def _run_facts(self) -> RunFacts:
+        others = [PluginRow(name=r.name, version=r.version) for r in self._loaded.extensions]
+        feed = self._feed
+        inputs = tuple(
+            InputRow(
+                path=i.path, sha256=i.sha256, first_ns=i.first_ns, last_ns=i.last_ns, clock_shift_ns=i.clock_shift_ns
+            )
+            for i in feed.inputs
+        )
+        synthetic = InputRow(path=f"synthetic:{self._options.seed}", first_ns=feed.first_ns, last_ns=feed.last_ns)
+        stamp = utc(LiveClock().now_ns(), 0).translate(str.maketrans("", "", "-:"))
+        return RunFacts(
+            run_id=f"{stamp}-{self._state.recovered.tag}",
+            profile=self._settings.profile,
+            seed=self._options.seed,
+            inputs=inputs or (synthetic,),
+            settings_sha256=fingerprint(self._settings),
+            plugins=plugin_rows(self._gating, others),
+        )
+
+    def _close(self, wall_s: float) -> Summary:
+        """Flush everything, then write the summary, the metrics and the report."""
+        executor = self._executor
+        self._markouts.close()
+        executor.recorder.close()
+        summary = summarise(
+            self._facts,
+            executor=executor,
+            gating=self._gating,
+            market=self._market,
+            instruments=self._feed.instruments,
+            reasons=self._loaded.reasons,
+            wall_s=wall_s,
+        )
+        if not self._loop.stopping:
+            self._state.journal.mark_finished()
+        if executor.tally.strategy_errors or executor.recorder.lost or self._path.unavailable:
+            self.exit_code = 1
+        summary.write(self.out)
+        from grinder.evidence.report import write_report
+        from grinder.metrics import text
+
+        write_atomic(self.out / "metrics.prom", text(self._registry).encode())
+        write_report(self.out, msgspec.structs.asdict(summary))
+        for kind, count in sorted(self._feed.skipped.items()):
+            self._log.warning("INPUT_SKIPPED", kind=kind, count=count)
+        return summary
+
+
+def open_feed(options: RunOptions, configured: tuple[str, ...]) -> Feed:
+    """The recordings, or the embedded synthetic market when there are none.
+
+    Raises:
+        ConfigError: a file is missing, or a symbol is not in it.
+        InputError: a file is damaged.
+    """
+    symbols = options.symbols or configured
+    if options.replay:
+        from grinder.feeds.opening import open_recordings
+
+        return open_recordings(options.replay, symbols=symbols, tolerant=options.tolerant)
+    from grinder.feeds.synthetic import Synthetic
+
+    return Synthetic(options.seed, symbols=symbols, duration_ns=options.duration or SYNTHETIC_NS)
+
+
+@contextlib.contextmanager
+def stop_signals(loop: Loop) -> Iterator[None]:
+    """SIGINT and SIGTERM end the run gracefully, with everything flushed."""
+    running = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        running.add_signal_handler(number, loop.stop)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            running.remove_signal_handler(number)
+
+
+def print_trace(line: str) -> None:
+    """Where hook calls are printed under ``GRINDER_TRACE=1``."""
+    sys.stderr.write(f"TRACE {line}\n")
+
+
+def log_fault(plugin: str, hook: str, error: BaseException) -> None:
+    """A hook of a plugin failed; it was isolated."""
+    get_logger().error("PLUGIN_FAULT", plugin=plugin, hook=hook, error=f"{type(error).__name__}: {error}")

@@ -1,0 +1,98 @@
+"""Where a run keeps its state, and opening it: the journal, locked; fresh or resumed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from grinder.engine.options import RunOptions
+from grinder.errors import ConfigError, StateError
+from grinder.journal.identity import instance_tag
+from grinder.journal.records import Recovered
+from grinder.journal.store import Journal
+from grinder.settings.model import Settings
+
+OWN_FILES: Final = ("journal.sqlite", "journal.sqlite-wal", "journal.sqlite-shm", "paper.jsonl")
+"""What a fresh replay removes from the state folder under its own ``--out``; nothing else is ever removed."""
+
+
+class State(msgspec.Struct, frozen=True):
+    """An open journal and what it holds."""
+
+    folder: Path
+    journal: Journal
+    recovered: Recovered
+
+
+def open_state(options: RunOptions, settings: Settings, out: Path) -> State:
+    """Lock and open the state of a run.
+
+    Without ``--data-dir`` the state is under ``out`` and starts afresh, unless the run is resumed.
+
+    Raises:
+        ConfigError: there is nothing to resume, or ``out`` is not a directory that can be written.
+        StateError: the state is in use, damaged, of another seed, or of a finished run.
+    """
+    folder = options.data_dir if options.data_dir is not None else out / "state"
+    make_directory(out)
+    if options.resume and not (folder / OWN_FILES[0]).exists():
+        raise ConfigError(f"there is nothing to resume in {folder}: no {OWN_FILES[0]}")
+    tag = instance_tag(options.seed)
+    if not options.resume and options.data_dir is None:
+        _clear(folder)
+    journal = Journal.open(folder, sync=settings.journal_sync, tag=tag)
+    try:
+        if not options.resume and _used(journal):
+            raise StateError(
+                f"{folder} holds an earlier run: add --resume to go on with it, or name another --data-dir"
+            )
+        journal.resume()
+        return State(folder, journal, journal.recover())
+    except BaseException:
+        journal.close()
+        raise
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory of the run's.
+
+    Raises:
+        ConfigError: it cannot be made, or something else is in its place.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be used for evidence: {error.strerror}; choose another --out") from error
+
+
+def _used(journal: Journal) -> bool:
+    return journal.finished or next(iter(journal.decisions()), None) is not None
+
+
+def _clear(folder: Path) -> None:
+    """Remove the state that an earlier replay left here, unless a process is using it."""
+    if folder.is_symlink():
+        raise ConfigError(f"{folder} is a symbolic link; it is not followed. Remove it or name a --data-dir")
+    if not folder.is_dir():
+        return
+    with contextlib.closing(Lock(folder)):
+        for name in OWN_FILES:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(folder / name)  # noqa: PTH108 - never follows a link
+
+
+class Lock:
+    """The journal's lock, held for a moment."""
+
+    def __init__(self, folder: Path) -> None:
+        from grinder.journal.files import lock
+
+        self._fd = lock(folder)
+
+    def close(self) -> None:
+        """Give it back."""
+        os.close(self._fd)

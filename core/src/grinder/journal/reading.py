@@ -1,0 +1,199 @@
+"""Reads a journal: to recover from it, to explain from it, also beside the process that writes it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from heapq import merge
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, Final, Self
+
+import msgspec
+
+from grinder.journal import archive
+from grinder.journal.files import NAME, connect_reader, damaged, reading
+from grinder.journal.ledger import FillKey, Ledger, PositionMode
+from grinder.journal.records import (
+    Cursor,
+    CursorKey,
+    LoggedEvent,
+    OrderRecord,
+    Recovered,
+    Row,
+    event_of,
+    fill_of,
+    intact,
+    intent_intact,
+    order_after,
+    order_of,
+)
+from grinder.types import FINAL_STATES, Fill
+
+_BY_INTENT: Final = "SELECT * FROM intents WHERE intent_id = ?"
+_EVENTS: Final = "SELECT * FROM order_events WHERE client_id = ? AND seq <= ? ORDER BY seq"
+_LAST_SEQ: Final = 2**63 - 1
+_BY_CLIENT: Final = "SELECT * FROM intents WHERE client_id = ? AND client_id <> ''"
+
+
+class Reader:
+    """A journal that is only read. Every row is held against its checksum.
+
+    All methods raise ``StateError`` when the journal cannot be read or is damaged.
+    """
+
+    def __init__(self, directory: Path, db: sqlite3.Connection) -> None:
+        self.directory = directory
+        self.path = directory / NAME
+        self._db = db
+
+    @classmethod
+    def open(cls, directory: Path) -> Self:
+        """Read the journal in a data directory, whether or not another process writes it."""
+        return cls(directory, connect_reader(directory / NAME))
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        """The reader itself; it is closed at the end."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+        self.close()
+
+    @property
+    def tag(self) -> str:
+        """The instance that writes the journal."""
+        return self._meta("tag")
+
+    @property
+    def generation(self) -> int:
+        """How many runs have written here."""
+        return int(self._meta("generation") or 0)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last run came to its end, so that nothing is left to recover or go on with."""
+        return self._meta("finished") == str(self.generation)
+
+    def _meta(self, key: str) -> str:
+        row = self._first("SELECT * FROM meta WHERE key = ?", key)
+        return "" if row is None else str(row[1])
+
+    def _rows(self, sql: str, *parameters: object) -> Iterator[Row]:
+        with reading(self.path):
+            for row in self._db.execute(sql, parameters):
+                if not (intent_intact if isinstance(row[-2], bytes) else intact)(row):
+                    raise damaged(self.path, f"a row does not match its checksum ({sql}, first column {row[0]!r})")
+                yield row
+
+    def decisions(self) -> Iterator[bytes]:
+        """Every decision record that is not archived, in the order in which they were made."""
+        for row in self._rows("SELECT * FROM intents ORDER BY seq"):
+            yield row[-2]
+
+    def decision(self, key: str) -> bytes | None:
+        """The decision about an intent, by intent id or client order id; archived ones too. None if there is none."""
+        row = self._first(_BY_INTENT, key) or self._first(_BY_CLIENT, key)
+        if row is not None:
+            return bytes(row[-2])
+        with reading(self.path):
+            return archive.decision(self.directory, key)
+
+    def order(self, client_id: str) -> OrderRecord | None:
+        """An order as it is now, final or not; None when it is not here, or archived.
+
+        Searches the whole journal: for messages about orders long over, and for explanations.
+        """
+        history = self._history(client_id)
+        return _order_after_all(history) if history else None
+
+    def _history(self, client_id: str, until_seq: int = _LAST_SEQ) -> list[Row]:
+        """The intent's row and those of its order's events up to a point; empty when there is no such order."""
+        intent = self._first(_BY_CLIENT, client_id)
+        return [] if intent is None else [intent, *self._rows(_EVENTS, client_id, until_seq)]
+
+    def _first(self, sql: str, key: str) -> Row | None:
+        return next(self._rows(sql, key), None)
+
+    def events(self, client_id: str) -> Iterator[LoggedEvent]:
+        """What became known of an order, in that order."""
+        for row in self._rows(_EVENTS, client_id, _LAST_SEQ):
+            yield event_of(row)
+
+    def fills(self) -> Iterator[Fill]:
+        """Every fill, in the order in which they were booked."""
+        for row in self._rows("SELECT * FROM fills ORDER BY seq"):
+            yield fill_of(row)
+
+    def has_fill(self, key: FillKey) -> bool:
+        """Whether a fill is on record."""
+        sql = "SELECT 1 FROM fills WHERE (venue, account, symbol, trade_id) = (?, ?, ?, ?)"
+        with reading(self.path):
+            return self._db.execute(sql, key).fetchone() is not None
+
+    def cursors(self) -> dict[CursorKey, Cursor]:
+        """How far each symbol's trades were read, by (venue, account, symbol)."""
+        rows = self._rows("SELECT * FROM cursors")
+        return {(venue, account, symbol): Cursor(*rest) for venue, account, symbol, *rest, _ in rows}
+
+    def state(self) -> dict[str, Any]:
+        """What ``put_state`` kept, decoded."""
+        return {key: msgspec.json.decode(value) for key, value, _ in self._rows("SELECT * FROM state")}
+
+    def open_orders(self) -> dict[str, OrderRecord]:
+        """Orders that are not final, by client id. Reads and verifies every decision and event."""
+        intents = self._rows("SELECT * FROM intents ORDER BY seq")
+        events = self._rows("SELECT * FROM order_events ORDER BY seq")
+        histories: dict[str, list[Row]] = {}
+        for row in merge(intents, events, key=itemgetter(0)):
+            if isinstance(row[-2], bytes):
+                if row[3]:
+                    histories[row[3]] = [row]
+            elif row[4] in FINAL_STATES:
+                histories.pop(row[1], None)
+            elif (history := histories.get(row[1])) is not None:
+                if history:
+                    history.append(row)
+            else:
+                # It was final, until a fill proved that it was not; or it is no order of this journal.
+                histories[row[1]] = self._history(row[1], row[0])
+        return {client_id: _order_after_all(history) for client_id, history in histories.items() if history}
+
+    def recover(self, position_mode: PositionMode = PositionMode.ONE_WAY) -> Recovered:
+        """Everything that a start needs. Reads and verifies the whole journal."""
+        ledger = Ledger(position_mode, is_known=self.has_fill)
+        for fill in self.fills():
+            ledger.restore(fill)
+        return Recovered(
+            tag=self.tag,
+            generation=self.generation,
+            next_intent_number=self._decisions_made() + 1,
+            orders=tuple(self.open_orders().values()),
+            ledger=ledger,
+            cursors=self.cursors(),
+            state=self.state(),
+            last_event_ns=self._last_event_ns(),
+        )
+
+    def _decisions_made(self) -> int:
+        with reading(self.path):
+            (here,) = self._db.execute("SELECT count(*) FROM intents").fetchone()
+        return int(here) + int(self._meta("archived") or 0)
+
+    def _last_event_ns(self) -> int:
+        last = "SELECT {} FROM {} ORDER BY seq DESC LIMIT 1"
+        sources = (("ts_ns", "intents"), ("ts_ns", "order_events"), ("local_ns", "fills"))
+        with reading(self.path):
+            rows = [self._db.execute(last.format(*source)).fetchone() for source in sources]
+        return max((row[0] for row in rows if row is not None), default=0)
+
+
+def _order_after_all(history: list[Row]) -> OrderRecord:
+    order = order_of(history[0])
+    for row in history[1:]:
+        order = order_after(order, event_of(row))
+    return order

@@ -1,0 +1,257 @@
+"""The journal's records, and how they become rows and rows become records again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, Final, TypeAlias
+from zlib import crc32
+
+import msgspec
+
+from grinder.journal.ledger import Ledger
+from grinder.types import Fill, IntentKind, OpenOrder, OrderState, PositionSide, Route, Side
+
+Row: TypeAlias = tuple[Any, ...]
+_NO_ORDER: Final = (None,) * 13
+CursorKey: TypeAlias = tuple[str, str, str]
+"""Venue, account, symbol."""
+
+
+class OrderRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """An order as the journal knows it. ``qty`` and ``price`` are as last amended; ``created_ns`` is the intent's."""
+
+    intent_id: str
+    client_id: str
+    kind: IntentKind
+    symbol: str
+    side: Side
+    position_side: PositionSide
+    qty: Decimal
+    price: Decimal | None
+    reduce_only: bool
+    route: Route
+    venue: str
+    account: str
+    origin: str
+    target_client_id: str
+    created_ns: int
+    state: OrderState = OrderState.INTENT
+    filled_qty: Decimal = Decimal(0)
+    venue_order_id: str = ""
+    updated_ns: int = 0
+
+    def open_order(self) -> OpenOrder:
+        """The order at its worst case: everything that is not filled may still trade."""
+        return OpenOrder(
+            intent_id=self.intent_id,
+            client_id=self.client_id,
+            symbol=self.symbol,
+            side=self.side,
+            position_side=self.position_side,
+            price=self.price,
+            qty=self.qty,
+            remaining=max(self.qty - self.filled_qty, Decimal(0)),
+            reduce_only=self.reduce_only,
+            state=self.state,
+            route=self.route,
+            origin=self.origin,
+            created_ns=self.created_ns,
+        )
+
+
+class LoggedEvent(msgspec.Struct, frozen=True, gc=False):
+    """One thing that became known of an order, and its state after it. ``qty`` and ``price`` tell an amendment."""
+
+    seq: int
+    client_id: str
+    ts_ns: int
+    kind: str
+    state: OrderState
+    filled_qty: Decimal
+    qty: Decimal | None
+    price: Decimal | None
+    venue_order_id: str
+    detail: str
+
+
+class Cursor(msgspec.Struct, frozen=True, gc=False):
+    """How far a symbol's trades were read."""
+
+    last_exchange_ns: int
+    last_trade_id: str
+    updated_ns: int
+
+
+class Recovered(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that a start needs, whether it follows a crash or not.
+
+    Attributes:
+        tag: the instance.
+        generation: how many runs have written here. Intent ids that contain it are never used twice, not even
+            after a run that died with writes it could not make durable.
+        next_intent_number: one more than the number of decisions recorded.
+        orders: orders that are not final, oldest first, cancels and amendments in flight included.
+        ledger: rebuilt from every fill.
+        cursors: by (venue, account, symbol).
+        state: what ``put_state`` kept, decoded.
+        last_event_ns: latest time on record, 0 when there is none.
+    """
+
+    tag: str
+    generation: int
+    next_intent_number: int
+    orders: tuple[OrderRecord, ...]
+    ledger: Ledger
+    cursors: dict[CursorKey, Cursor]
+    state: dict[str, Any]
+    last_event_ns: int
+
+
+def checksum(values: Sequence[object], data: bytes = b"") -> int:
+    """Checksum of a row's values, and of the data that goes with it."""
+    return crc32(data, crc32("\x1f".join(map(str, values)).encode()))
+
+
+def signed(*values: object) -> Row:
+    """A row with its checksum at the end."""
+    return (*values, checksum(values))
+
+
+def intact(row: Row) -> bool:
+    """Whether a row (of any table but ``intents``) is as it was written."""
+    return bool(checksum(row[:-1]) == row[-1])
+
+
+def intent_row(seq: int, intent_id: str, ts_ns: int, record: bytes, order: OrderRecord | None) -> Row:
+    """Row of ``intents``: a decision, and the order if there is to be one."""
+    facts: Row = (seq, intent_id, ts_ns, "", *_NO_ORDER)
+    if order is not None:
+        o = order
+        facts = (
+            seq,
+            intent_id,
+            ts_ns,
+            o.client_id,
+            o.kind.value,
+            o.symbol,
+            o.side.value,
+            o.position_side.value,
+            str(o.qty),
+            None if o.price is None else str(o.price),
+            1 if o.reduce_only else 0,
+            o.route.value,
+            o.venue,
+            o.account,
+            o.origin,
+            o.target_client_id,
+            o.created_ns,
+        )
+    return (*facts, record, checksum(facts, record))
+
+
+def intent_intact(row: Row) -> bool:
+    """Whether a row of ``intents`` is as it was written."""
+    return isinstance(row[-2], bytes) and checksum(row[:-2], row[-2]) == row[-1]
+
+
+def order_of(row: Row) -> OrderRecord:
+    """The order in a row of ``intents``, as it was when it was decided."""
+    _, intent_id, ts_ns, client_id, kind, symbol, side, position_side, qty, price, reduce_only, *rest = row
+    route, venue, account, origin, target_client_id, created_ns, _, _ = rest
+    return OrderRecord(
+        intent_id=intent_id,
+        client_id=client_id,
+        kind=IntentKind(kind),
+        symbol=symbol,
+        side=Side(side),
+        position_side=PositionSide(position_side),
+        qty=Decimal(qty),
+        price=None if price is None else Decimal(price),
+        reduce_only=bool(reduce_only),
+        route=Route(route),
+        venue=venue,
+        account=account,
+        origin=origin,
+        target_client_id=target_client_id,
+        created_ns=created_ns,
+        updated_ns=ts_ns,
+    )
+
+
+def event_of(row: Row) -> LoggedEvent:
+    """The record in a row of ``order_events``."""
+    seq, client_id, ts_ns, kind, state, filled_qty, qty, price, venue_order_id, detail, _ = row
+    return LoggedEvent(
+        seq,
+        client_id,
+        ts_ns,
+        kind,
+        OrderState(state),
+        Decimal(filled_qty),
+        None if qty is None else Decimal(qty),
+        None if price is None else Decimal(price),
+        venue_order_id,
+        detail,
+    )
+
+
+def order_after(order: OrderRecord, event: LoggedEvent) -> OrderRecord:
+    """The order after one of its events."""
+    return msgspec.structs.replace(
+        order,
+        state=event.state,
+        filled_qty=event.filled_qty,
+        qty=order.qty if event.qty is None else event.qty,
+        price=order.price if event.price is None else event.price,
+        venue_order_id=event.venue_order_id or order.venue_order_id,
+        updated_ns=event.ts_ns,
+    )
+
+
+def fill_row(seq: int, fill: Fill) -> Row:
+    """Row of ``fills``."""
+    f = fill
+    return signed(
+        seq,
+        f.venue,
+        f.account,
+        f.symbol,
+        f.trade_id,
+        f.route.value,
+        f.position_side.value,
+        f.client_id,
+        f.intent_id,
+        f.side.value,
+        str(f.price),
+        str(f.qty),
+        str(f.fee),
+        f.fee_asset,
+        1 if f.maker else 0,
+        f.exchange_ns,
+        f.local_ns,
+    )
+
+
+def fill_of(row: Row) -> Fill:
+    """The fill in a row of ``fills``."""
+    _, venue, account, symbol, trade_id, route, position_side, client_id, intent_id, side, price, qty, *rest = row
+    fee, fee_asset, maker, exchange_ns, local_ns, _ = rest
+    return Fill(
+        route=Route(route),
+        venue=venue,
+        account=account,
+        symbol=symbol,
+        position_side=PositionSide(position_side),
+        trade_id=trade_id,
+        client_id=client_id,
+        intent_id=intent_id,
+        side=Side(side),
+        price=Decimal(price),
+        qty=Decimal(qty),
+        fee=Decimal(fee),
+        fee_asset=fee_asset,
+        maker=bool(maker),
+        exchange_ns=exchange_ns,
+        local_ns=local_ns,
+    )

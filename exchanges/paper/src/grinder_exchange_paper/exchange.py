@@ -1,0 +1,156 @@
+"""The face of the paper exchange: messages under way in both directions, and the times at which they arrive."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Final
+
+from grinder import Admitted, Clock, ExchangeContext, IntentKind, MarketEvent, StateError, Update
+from grinder_exchange_paper import desk
+from grinder_exchange_paper.desk import Message, Query, SnapshotRequest
+from grinder_exchange_paper.log import VenueLog
+from grinder_exchange_paper.matching import Matcher
+from grinder_exchange_paper.settings import Settings
+from grinder_exchange_paper.venue import NAME, Venue
+
+NEVER: Final = 1 << 62
+LOG_NAME: Final = "paper.jsonl"
+MS: Final = 1_000_000
+
+
+class PaperExchange:
+    """A simulated venue that fills orders from the market data of the run.
+
+    ``advance`` lets messages arrive and ``on_market`` lets the market fill what rests; what comes of it is written
+    to the log first and becomes visible in ``poll`` after the response latency. What was under way when the process
+    ended is lost, as on a broken connection; orders, fills and balance are in the log.
+
+    Args:
+        settings: the venue's settings.
+
+    Attributes:
+        due_ns: when the next message arrives at either end; ``1 << 62`` when none is under way.
+    """
+
+    __slots__ = (
+        "_clock",
+        "_entry_ns",
+        "_inbox",
+        "_log",
+        "_matchers",
+        "_outbox",
+        "_response_ns",
+        "_settings",
+        "_venue",
+        "due_ns",
+    )
+
+    venue: str = NAME
+    account: str = NAME
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._entry_ns = round(settings.entry_latency_ms * MS)
+        self._response_ns = round(settings.response_latency_ms * MS)
+        self._inbox: deque[tuple[int, Message]] = deque()
+        self._outbox: deque[tuple[int, Update]] = deque()
+        self._matchers: dict[str, Matcher] = {}
+        self.due_ns = NEVER
+
+    def start(self, context: ExchangeContext) -> None:
+        """Open the log and, with ``context.resume``, let what it holds happen again.
+
+        Raises:
+            StateError: a log exists and ``resume`` is False, or it is corrupt or cannot be opened.
+        """
+        self._clock: Clock = context.clock
+        self._log = VenueLog(context.data_dir / LOG_NAME, resume=context.resume)
+        self._venue = Venue(self._settings, context.instruments, context.market, self._log, self._response_ns)
+        try:
+            self._venue.restore()
+            self._log.flush()
+        except StateError:
+            self._log.close()
+            raise
+        self._matchers = self._venue.matchers
+
+    @property
+    def state(self) -> Venue:
+        """The venue's own state, for reports and tests; it runs ahead of what ``poll`` has told."""
+        return self._venue
+
+    def submit(self, order: Admitted) -> None:
+        """Send a message; it arrives after the entry latency. Placements are noted in the log at once."""
+        now = self._clock.now_ns()
+        if order.intent.kind is IntentKind.PLACE:
+            self._venue.send(order.client_id, order.intent.symbol, now)
+            self._log.flush()
+        self._post(now, order)
+
+    def query(self, symbol: str, client_id: str) -> None:
+        """Ask about one order; ``Found`` or ``NotFound`` comes from ``poll`` after both latencies."""
+        self._post(self._clock.now_ns(), Query(symbol, client_id))
+
+    def request_snapshot(self) -> None:
+        """Ask for orders, positions and balance; the answer comes from ``poll`` after both latencies."""
+        self._post(self._clock.now_ns(), SnapshotRequest())
+
+    def _post(self, now: int, message: Message) -> None:
+        arrival = now + self._entry_ns
+        self._inbox.append((arrival, message))
+        self.due_ns = min(self.due_ns, arrival)
+
+    def advance(self, now: int) -> None:
+        """Let messages arrive whose time has come; each meets the book as it stands."""
+        inbox, venue = self._inbox, self._venue
+        while inbox and inbox[0][0] <= now:
+            arrival, message = inbox.popleft()
+            venue.now = max(venue.now, arrival)
+            desk.receive(venue, message)
+        if venue.said:
+            self._publish()
+        else:
+            self._reckon()
+
+    def on_market(self, event: MarketEvent) -> None:
+        """Let a market event fill what rests in its symbol."""
+        matcher = self._matchers.get(event.symbol)
+        if matcher is None:
+            return
+        venue = self._venue
+        venue.now = max(venue.now, self._clock.now_ns())
+        matcher.on_event(event)
+        if venue.said:
+            venue.commit()
+            self._publish()
+
+    def _publish(self) -> None:
+        """Make what happened durable, then send it on its way to us."""
+        self._log.flush()
+        said, latency = self._venue.said, self._response_ns
+        self._outbox.extend((at_ns + latency, update) for at_ns, update in said)
+        said.clear()
+        self._reckon()
+
+    def _reckon(self) -> None:
+        arrival = self._inbox[0][0] if self._inbox else NEVER
+        visible = self._outbox[0][0] if self._outbox else NEVER
+        self.due_ns = min(arrival, visible)
+
+    def poll(self) -> Sequence[Update]:
+        """Updates that have reached us since the last call, in the order in which they did."""
+        outbox = self._outbox
+        if not outbox or outbox[0][0] > (now := self._clock.now_ns()):
+            return ()
+        updates: list[Update] = []
+        while outbox and outbox[0][0] <= now:
+            updates.append(outbox.popleft()[1])
+        self._reckon()
+        return updates
+
+    def stop(self) -> None:
+        """Close the log. What rests stays in it; what is under way is lost."""
+        self._matchers = {}
+        self._log.flush()
+        self._log.close()

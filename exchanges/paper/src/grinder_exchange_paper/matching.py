@@ -1,0 +1,217 @@
+"""Matching in one symbol: what displayed levels and prints do to own orders.
+
+Own orders do not change the recorded market. No fill is better than an order's limit, and none is of a size that
+was neither displayed nor traded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
+from typing import TypeAlias
+
+from grinder import BookDelta, BookSnapshot, MarketEvent, MarketReader, Side, TimeInForce, TopOfBook, Trade
+from grinder_exchange_paper import queue_model
+from grinder_exchange_paper.displayed import Display, Used
+from grinder_exchange_paper.ladder import Ladder
+from grinder_exchange_paper.orders import Order
+
+Execute: TypeAlias = Callable[[Order, int, Decimal, bool], int]
+"""Fill (order, lots, price, maker); the lots really filled, fewer when the order may only reduce a position."""
+
+
+class Matcher:
+    """One symbol.
+
+    Args:
+        symbol: the symbol.
+        decimals: decimals of a lot.
+        market: where the books are.
+        execute: called for each fill.
+
+    Attributes:
+        resting: how many own orders rest.
+        display: what is displayed.
+    """
+
+    __slots__ = ("_execute", "_market", "_symbol", "_used", "asks", "bids", "display", "resting")
+
+    def __init__(self, symbol: str, decimals: int, market: MarketReader, execute: Execute) -> None:
+        self._symbol = symbol
+        self._market = market
+        self._execute = execute
+        self._used = {Side.BUY: Used(), Side.SELL: Used()}
+        self.bids = Ladder(Side.BUY)
+        self.asks = Ladder(Side.SELL)
+        self.display = Display(symbol, decimals, market)
+        self.resting = 0
+
+    def ladder(self, side: Side) -> Ladder:
+        """Own resting orders of a side."""
+        return self.bids if side is Side.BUY else self.asks
+
+    # Orders that arrive and leave.
+
+    def take(self, order: Order) -> None:
+        """Fill an arriving order from displayed levels, up to its limit."""
+        if order.tif is TimeInForce.GTX or (order.tif is TimeInForce.FOK and not self._whole(order)):
+            return
+        used = self._used[order.side.opposite]
+        for price, displayed in self._within(order):
+            left = used.left(price, displayed)
+            if left > 0:
+                filled = self._execute(order, min(left, order.lots), Decimal(repr(price)), False)
+                used.use(price, displayed, filled)
+                if not order.open:
+                    return
+
+    def _whole(self, order: Order) -> bool:
+        used = self._used[order.side.opposite]
+        wanted = order.lots
+        for price, displayed in self._within(order):
+            wanted -= used.left(price, displayed)
+            if wanted <= 0:
+                return True
+        return False
+
+    def _within(self, order: Order) -> Iterator[tuple[float, int]]:
+        """Displayed levels that an order's limit reaches."""
+        ladder = self.ladder(order.side)
+        for price, displayed in self.display.levels(order.side.opposite):
+            if order.price is not None and ladder.better(price, order.limit):
+                return
+            yield price, displayed
+
+    def rest(self, order: Order) -> None:
+        """Put what is left of an order into the queue at its price; it has met all that is displayed within it."""
+        if order.price is None:
+            return
+        ladder = self.ladder(order.side)
+        ladder.crossed.update(self._within(order))
+        queue_model.join(order, self.display.queue(order.side, order.price), self.display.newest())
+        ladder.add(order)
+        self.resting += 1
+
+    def remove(self, order: Order) -> None:
+        """Take an order off, if it rests."""
+        self.resting -= self.ladder(order.side).remove(order)
+
+    # What the market does.
+
+    def on_event(self, event: MarketEvent) -> None:
+        """A market event has been applied to the book."""
+        if isinstance(event, TopOfBook):
+            self.display.top = event
+            if self.resting:
+                self._on_top(event)
+        elif isinstance(event, Trade):
+            if self.resting:
+                self._on_trade(event)
+        elif isinstance(event, BookDelta | BookSnapshot):
+            self.display.change = event
+            if self.resting:
+                self._on_book(event)
+
+    def _on_top(self, event: TopOfBook) -> None:
+        bid, ask = float(event.bid), float(event.ask)
+        if bid <= 0.0 or ask <= 0.0:
+            return
+        ladder = self.bids
+        if ladder.levels:
+            if bid <= ladder.best:
+                self._shown(ladder, bid, event.bid_qty, event.exchange_ns)
+            if ask <= ladder.best:
+                self._cross(ladder, ((ask, int(float(event.ask_qty) * self.display.scale + 0.5)),))
+            elif ladder.crossed:
+                ladder.crossed = {}
+        ladder = self.asks
+        if ladder.levels:
+            if ask >= ladder.best:
+                self._shown(ladder, ask, event.ask_qty, event.exchange_ns)
+            if bid >= ladder.best:
+                self._cross(ladder, ((bid, int(float(event.bid_qty) * self.display.scale + 0.5)),))
+            elif ladder.crossed:
+                ladder.crossed = {}
+
+    def _shown(self, ladder: Ladder, best: float, qty: str, at_ns: int) -> None:
+        """The best displayed price is at or behind own orders: nothing is displayed at own prices before it."""
+        for price, level in ladder.levels.items():
+            if price == best:
+                displayed = int(float(qty) * self.display.scale + 0.5)
+            elif ladder.better(price, best):
+                displayed = 0
+            else:
+                continue
+            for order in level.orders:
+                if displayed < order.ahead:
+                    queue_model.shown(order, displayed, at_ns)
+
+    def _on_book(self, event: BookDelta | BookSnapshot) -> None:
+        book = self._market.book(self._symbol)
+        scale = self.display.scale
+        for ladder in (self.bids, self.asks):
+            side = ladder.side
+            for level in ladder.levels.values():
+                displayed = int(book.qty_at(side, level.key or level.name(book)) * scale + 0.5)
+                for order in level.orders:
+                    # An empty side is a book that is not there yet, not an empty queue.
+                    if order.joined_id <= event.last_id and displayed < order.ahead and book.top(side, 1):
+                        queue_model.shown(order, displayed, event.exchange_ns)
+            if ladder.levels and self.display.top is None:
+                self._cross(ladder, self.display.levels(side.opposite))
+
+    def _cross(self, ladder: Ladder, levels: Iterable[tuple[float, int]]) -> None:
+        """Opposite levels, best first, that may reach own prices; only what is newly displayed fills.
+
+        Levels deeper than the last one given are not known and stay as they were.
+        """
+        offered, ladder.crossed = ladder.crossed, {}
+        used = self._used[ladder.side.opposite]
+        last = None
+        for price, displayed in levels:
+            last = price
+            if ladder.better(price, ladder.best):
+                break
+            fresh = displayed - offered[price] if price in offered else used.left(price, displayed)
+            ladder.crossed[price] = displayed
+            if fresh > 0 and (filled := self._hand_out(ladder, price, fresh)):
+                used.use(price, displayed, filled)
+        for price, displayed in offered.items():
+            if last is None or ladder.better(price, last):
+                ladder.crossed[price] = displayed
+
+    def _hand_out(self, ladder: Ladder, price: float, lots: int) -> int:
+        """Give displayed lots to own orders that a price reaches, best and oldest first; the lots used."""
+        used = 0
+        for level in ladder.by_priority():
+            if ladder.better(price, level.price):
+                break
+            for order in tuple(level.orders):
+                if used < lots and order.open and order.price is not None:
+                    used += self._execute(order, min(lots - used, order.lots), order.price, True)
+        return used
+
+    def _on_trade(self, event: Trade) -> None:
+        price = float(event.price)
+        ladder = self.bids if event.taker is Side.SELL else self.asks
+        if ladder.better(price, ladder.best):
+            return
+        lots = int(float(event.qty) * self.display.scale + 0.5)
+        if price <= 0.0 or lots <= 0:
+            return
+        for level in ladder.by_priority():
+            if ladder.better(price, level.price):
+                return
+            for order in tuple(level.orders):
+                if lots > 0 and order.open:
+                    lots -= self._print(order, price, lots, event.exchange_ns)
+
+    def _print(self, order: Order, price: float, lots: int, at_ns: int) -> int:
+        """Let a print reach one order at its price or through it; the lots used."""
+        if price == order.limit:
+            reach = queue_model.printed(order, lots, at_ns)
+        else:
+            reach = queue_model.traded_through(order, lots, at_ns)
+        if reach <= 0 or order.price is None:
+            return 0
+        return self._execute(order, min(reach, order.lots), order.price, True)

@@ -1,0 +1,53 @@
+"""The judgement: is there depth enough on the side that matters? Pure. Quantities are floats in base units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isfinite
+
+from grinder import AccountView, Allow, Block, MarketView, OpenOrder, OrderIntent, Side, Verdict
+from grinder_plugin_liquidity_by_side.settings import LiquiditySettings
+
+
+def judge(order: OrderIntent, market: MarketView, account: AccountView, settings: LiquiditySettings) -> Verdict:
+    """Block when the depth is below ``alpha`` times the quantity, or when a side of the book is empty.
+
+    The position of a BUY leaves through the bids, that of a SELL through the asks. Of ``both`` the thinner one
+    counts.
+    """
+    if order.qty is None:
+        return Block("INPUT_MISSING")
+    if not (market.bid_qty > 0.0 and market.ask_qty > 0.0):
+        return Block("LIQUIDITY_ZERO")
+    own = account.open_orders(order.symbol)
+    if settings.side == "both":
+        bids, asks = depth(market, Side.BUY, settings.levels, own), depth(market, Side.SELL, settings.levels, own)
+        # min() would let a NaN in the second place pass
+        available = min(bids, asks) if bids == bids and asks == asks else nan
+    else:
+        side = order.side if settings.side == "exit" else order.side.opposite
+        available = depth(market, side, settings.levels, own)
+    required = settings.alpha * float(order.qty)
+    if not isfinite(available - required):
+        return Block("INPUT_NONFINITE")
+    inputs = {"available": available, "required": required}
+    if available <= 0.0:
+        return Block("LIQUIDITY_ZERO", inputs)
+    return Allow(inputs) if available >= required else Block("LIQUIDITY_LOW", inputs)
+
+
+def depth(market: MarketView, side: Side, count: int, own: Sequence[OpenOrder]) -> float:
+    """Quantity of others on the best ``count`` levels of the BUY (bids) or SELL (asks) side.
+
+    Our own orders count at all that they could still rest with, whatever their state: too little depth is the
+    safe mistake.
+    """
+    ours: dict[float, float] = {}
+    for order in own:
+        if order.side is side and order.price is not None:
+            at = float(order.price)
+            ours[at] = ours.get(at, 0.0) + float(order.remaining)
+    total = 0.0
+    for price, qty in market.levels(side, count):
+        total += max(qty - ours[price], 0.0) if price in ours else qty
+    return total
