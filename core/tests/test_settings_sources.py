@@ -116,7 +116,7 @@ def test_for_any_keys_in_any_sources_the_highest_holds_and_is_the_origin(
     tmp_path_factory: pytest.TempPathFactory, chosen: dict[str, set[str]]
 ):
     folder = tmp_path_factory.mktemp("any")
-    if "plugins.spread.per_symbol.BTCUSDT" in chosen:  # the names of variables have no lower case
+    if "plugins.spread.per_symbol.BTCUSDT" in chosen:  # names of variables are read in lower case
         chosen["plugins.spread.per_symbol.BTCUSDT"].discard("environment")
     by_source = {
         source: {key: KEYS[key][rank] for key, sources in chosen.items() if source in sources}

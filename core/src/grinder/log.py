@@ -90,7 +90,7 @@ def _secret(key: str) -> bool:
 def _quoted(text: str) -> str:
     if text.isprintable():
         return text if _BARE.fullmatch(text) else jsonlib.dumps(text, ensure_ascii=False)
-    return text
+    return jsonlib.dumps(text).replace("\x7f", "\\u007f")
 
 
 def _text(value: Any) -> str:

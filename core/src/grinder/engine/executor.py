@@ -10,7 +10,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -54,8 +54,14 @@ from grinder.types import (
     TradingState,
 )
 
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
 ZERO: Final = Decimal(0)
 
+
+PROGRESS: Final = "progress"
+"""Key under which each transaction says how far the market has been traded."""
 
 FOUND_EVENTS: Final[Mapping[OrderState, OrderEvent]] = {
     OrderState.CANCELLED: OrderEvent.CANCELLED,
@@ -80,7 +86,7 @@ class Executor:
         venues: the paper exchange, and the real one where there is one.
         quote: the quote asset of a symbol; fees in other assets are kept but not netted with PnL.
         offload: commit in a thread (fsync would stop the event loop) instead of inline.
-        log: called with an event name and fields.
+        log: where what operators must know is said.
     """
 
     def __init__(
@@ -100,7 +106,7 @@ class Executor:
         order_memory: int,
         live: bool,
         offload: bool,
-        log: Callable[..., None],
+        log: FilteringBoundLogger,
     ) -> None:
         self.path = path
         self.venues = tuple(venues)
@@ -232,7 +238,7 @@ class Executor:
             return True
         if self.before_commit is not None:
             self.before_commit()
-        self.journal.put_state("position_ns", self._clock.now_ns())
+        self.journal.put_state(PROGRESS, {"position_ns": self._clock.now_ns(), **self.tally.save()})
         begin = measure_ns()
         try:
             if self._offload:
@@ -241,13 +247,13 @@ class Executor:
                 self.journal.commit()
         except JournalUnavailable as error:
             if self.path.unavailable != "JOURNAL_UNAVAILABLE":
-                self._log("JOURNAL_UNAVAILABLE", error=str(error))
+                self._log.warning("JOURNAL_UNAVAILABLE", error=str(error))
             self.path.unavailable = "JOURNAL_UNAVAILABLE"
             return False
         self.tally.commit_ns.observe(measure_ns() - begin)
         if self.path.unavailable == "JOURNAL_UNAVAILABLE":
             self.path.unavailable = ""
-            self._log("JOURNAL_RECOVERED")
+            self._log.info("JOURNAL_RECOVERED")
         return True
 
     # From the exchange to the ledger.
@@ -313,13 +319,13 @@ class Executor:
     def _rejected(self, venue: Venue, update: Rejected) -> None:
         if self._advance(venue, update.client_id, OrderEvent.REJECTED, f"{update.code} {update.text}"):
             self.tally.order(venue.exchange.venue, "rejected")
-            self._log("ORDER_REJECTED", client_id=update.client_id, code=update.code, text=update.text)
+            self._log.debug("ORDER_REJECTED", client_id=update.client_id, code=update.code, text=update.text)
 
     def _unknown(self, venue: Venue, update: Unknown) -> None:
         order = self._advance(venue, update.client_id, OrderEvent.UNKNOWN, update.cause)
         if order is not None:
             self.tally.order(venue.exchange.venue, "unknown")
-            self._log("ORDER_UNKNOWN", client_id=update.client_id, cause=update.cause)
+            self._log.warning("ORDER_UNKNOWN", client_id=update.client_id, cause=update.cause)
             self.doubts.add(order.client_id, order.symbol, self._clock.now_ns())
 
     def _cancelled(self, venue: Venue, update: Cancelled) -> None:
@@ -378,7 +384,7 @@ class Executor:
         """A fill of an order that we hold for final: it counts, and the symbol only reduces until a clean pass."""
         self.path.symbol_states[fill.symbol] = TradingState.REDUCE_ONLY
         self.save_states()
-        self._log("FILL_LATE", client_id=fill.client_id, symbol=fill.symbol, trading_state="REDUCE_ONLY")
+        self._log.warning("FILL_LATE", client_id=fill.client_id, symbol=fill.symbol, trading_state="REDUCE_ONLY")
 
     def _book_leg(
         self, account: Account, venue: str, account_name: str, symbol: str, position_side: PositionSide
@@ -415,11 +421,11 @@ class Executor:
         elif self.doubts.absent(update.client_id, self._clock.now_ns()):
             self._settle(order, OrderState.ABSENT, OrderEvent.ABSENT, "absence proven twice")
             self.tally.order(venue.exchange.venue, "absent")
-            self._log("ORDER_ABSENT", client_id=update.client_id)
+            self._log.info("ORDER_ABSENT", client_id=update.client_id)
 
     def _query_failed(self, venue: Venue, update: QueryFailed) -> None:
         self.doubts.failed(update.client_id, self._clock.now_ns())
-        self._log("QUERY_FAILED", venue=venue.exchange.venue, client_id=update.client_id, cause=update.cause)
+        self._log.warning("QUERY_FAILED", venue=venue.exchange.venue, client_id=update.client_id, cause=update.cause)
 
     def _snapshot(self, venue: Venue, update: ExchangeSnapshot) -> None:
         if update.balance is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from grinder.clock import ManualClock
-from grinder.engine.executor import Executor
+from grinder.engine.executor import PROGRESS, Executor
 from grinder.engine.state import State
 from grinder.errors import StateError
 from grinder.evidence.recorder import canonical, fill_record
@@ -27,9 +27,12 @@ def recover(executor: Executor, state: State, clock: ManualClock) -> int:
         StateError: the journal's state is not readable.
     """
     recovered = state.recovered
-    position = recovered.state.get("position_ns", 0)
-    if not isinstance(position, int):
-        raise StateError(f"the journal's position is {position!r}, not a time; the journal is damaged")
+    progress = recovered.state.get(PROGRESS, {})
+    try:
+        position = int(progress.get("position_ns", 0))
+        executor.tally.load(progress or executor.tally.save())
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise StateError(f"the journal's progress is {progress!r}: not readable; the journal is damaged") from error
     clock.set(max(position, recovered.last_event_ns))
     executor.path.trading_state, executor.path.symbol_states = _trading(recovered.state.get("trading", {}))
     executor.rebook()

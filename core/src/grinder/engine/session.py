@@ -187,7 +187,7 @@ class Session:
             order_memory=engine.order_memory,
             live=self._settings.live,
             offload=self._settings.journal_sync == "power",
-            log=self._log.warning,
+            log=self._log,
         )
         executor.on_decision = self._track
         executor.before_commit = self._save_breakers

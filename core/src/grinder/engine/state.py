@@ -11,6 +11,7 @@ import msgspec
 
 from grinder.engine.options import RunOptions
 from grinder.errors import ConfigError, StateError
+from grinder.journal.files import lock
 from grinder.journal.identity import instance_tag
 from grinder.journal.records import Recovered
 from grinder.journal.store import Journal
@@ -79,20 +80,7 @@ def _clear(folder: Path) -> None:
         raise ConfigError(f"{folder} is a symbolic link; it is not followed. Remove it or name a --data-dir")
     if not folder.is_dir():
         return
-    with contextlib.closing(Lock(folder)):
+    with contextlib.closing(lock(folder)):
         for name in OWN_FILES:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(folder / name)  # noqa: PTH108 - never follows a link
-
-
-class Lock:
-    """The journal's lock, held for a moment."""
-
-    def __init__(self, folder: Path) -> None:
-        from grinder.journal.files import lock
-
-        self._fd = lock(folder)
-
-    def close(self) -> None:
-        """Give it back."""
-        os.close(self._fd)

@@ -45,6 +45,16 @@ class Tally:
             if decision.risk is Risk.INCREASE:
                 self.opened[decision.route.value] += 1
 
+    def save(self) -> dict[str, Any]:
+        """What cannot be counted again from decisions and fills."""
+        orders = [[venue, outcome, count] for (venue, outcome), count in self.orders.items()]
+        return {"orders": orders, "filled_orders": self.filled_orders}
+
+    def load(self, saved: Mapping[str, Any]) -> None:
+        """Take back what ``save`` gave."""
+        self.orders = Counter({(venue, outcome): count for venue, outcome, count in saved["orders"]})
+        self.filled_orders = saved["filled_orders"]
+
     def restore(self, record: Mapping[str, Any]) -> None:
         """One decision of an earlier process, from its record."""
         self.intents += 1

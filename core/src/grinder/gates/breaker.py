@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
 from typing import Any, Final
 
 from grinder.errors import StateError
@@ -22,14 +21,31 @@ class BreakerState(enum.StrEnum):
 
 
 class Breaker:
-    """Opens when the share of bad calls in the window exceeds a limit, after a minimum of calls.
+    """Opens when the share of bad calls in the window exceeds a limit, after a minimum of calls; never on one bad call.
 
     The caller keeps two ever-growing counts, calls and bad calls, and passes them in: nothing has to be done
     for a good call. ``roll`` must be called when ``roll_at`` has come, so that the window moves.
+
+    Attributes:
+        state: as of the last call of ``state_at``.
+        until: while OPEN, when probing begins, ns.
+        trips: how often it opened, by a probe too.
+        roll_at: when the window must move next, ns.
     """
 
-    __slots__ = ("_limit", "_marks", "_minimum", "_open_ns", "_passed", "_probes", "_slice", "roll_at", "state", "trips",
-                 "until")  # fmt: skip
+    __slots__ = (
+        "_limit",
+        "_marks",
+        "_minimum",
+        "_open_ns",
+        "_passed",
+        "_probes",
+        "_slice",
+        "roll_at",
+        "state",
+        "trips",
+        "until",
+    )
 
     def __init__(self, *, window_s: float, minimum_calls: int, max_pct: int, open_s: float, probes: int) -> None:
         self._slice = max(int(window_s * 1e9) // SLICES, 1)
@@ -68,9 +84,8 @@ class Breaker:
 
     def roll(self, now: int, calls: int, bad: int) -> None:
         """Move the window to ``now``; what happened before its oldest mark is forgotten."""
-        if self.roll_at == 0 or now - self.roll_at >= self._slice * SLICES:
-            self._marks = [(calls, bad)]
-            self.roll_at = now + self._slice
+        if now - self.roll_at >= self._slice * SLICES:
+            self._restart(now, calls, bad)
             return
         while self.roll_at <= now:
             self._marks.append((calls, bad))
@@ -81,20 +96,26 @@ class Breaker:
         """One more bad call, already in the counts. True when this opened the breaker."""
         old_calls, old_bad = self._marks[0]
         seen, wrong = calls - old_calls, bad - old_bad
-        if self.state is not BreakerState.CLOSED or seen < self._minimum or wrong * 100 <= seen * self._limit:
+        if self.state is not BreakerState.CLOSED or seen < self._minimum or wrong < 2:
+            return False
+        if wrong * 100 <= seen * self._limit:
             return False
         self._open(now)
         return True
 
-    def allows(self, now: int) -> BreakerState:
+    def state_at(self, now: int) -> BreakerState:
         """The state at ``now``; an OPEN breaker becomes HALF_OPEN when its time has come."""
         if self.state is BreakerState.OPEN and now >= self.until:
             self.state = BreakerState.HALF_OPEN
             self._passed = 0
         return self.state
 
-    def probed(self, now: int, good: bool) -> bool:
-        """The result of a probe. True when the state changed: closed after enough good ones, reopened by a bad one."""
+    def probed(self, now: int, calls: int, bad: int, *, good: bool) -> bool:
+        """The result of a probe, already in the counts; a bad one reopens, enough good ones close.
+
+        Returns:
+            Whether the state changed. Once closed, the window starts anew: what opened it is forgotten.
+        """
         if not good:
             self._open(now)
             return True
@@ -102,8 +123,12 @@ class Breaker:
         if self._passed < self._probes:
             return False
         self.state = BreakerState.CLOSED
-        self.roll_at = 0
+        self._restart(now, calls, bad)
         return True
+
+    def _restart(self, now: int, calls: int, bad: int) -> None:
+        self._marks = [(calls, bad)]
+        self.roll_at = now + self._slice
 
     def _open(self, now: int) -> None:
         self.state = BreakerState.OPEN
@@ -114,15 +139,16 @@ class Breaker:
         """What must survive a restart."""
         return {"state": self.state.value, "until": self.until, "trips": self.trips}
 
-    def restore(self, saved: Mapping[str, Any]) -> None:
+    def restore(self, saved: object) -> None:
         """Come back as saved: an OPEN breaker comes back OPEN, a probing one probes again from the start.
 
         Raises:
-            StateError: the saved state is not one of ours.
+            StateError: this is not what ``save`` returns.
         """
-        try:
-            self.state = BreakerState(saved["state"])
-            self.until = int(saved["until"])
-            self.trips = int(saved["trips"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise StateError(f"saved breaker state {dict(saved)!r} is not readable: {error}") from error
+        match saved:
+            case {"state": "closed" | "open" | "half_open" as state, "until": int(until), "trips": int(trips)} if (
+                until >= 0 and trips >= 0
+            ):
+                self.state, self.until, self.trips = BreakerState(state), until, trips
+            case _:
+                raise StateError(f"saved breaker {saved!r:.200} is not a state, until and trips; the journal is damaged")

@@ -11,6 +11,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
@@ -51,35 +52,40 @@ def reading(path: Path) -> Iterator[None]:
         if getattr(error, "sqlite_errorname", "").startswith(_NOT_DAMAGE):
             raise StateError(f"{path} cannot be opened or read: {error}; check {path.parent}") from error
         raise damaged(path, error) from error
+    except UnicodeDecodeError as error:
+        # SQLite quoted damaged text in the message of an error.
+        raise damaged(path, "its description of the tables is unreadable") from error
     except OSError as error:
         raise StateError(f"{path} cannot be opened or read: {error.strerror}; check {path.parent}") from error
 
 
-def lock(directory: Path) -> int:
-    """Take a data directory for this process, making it if needed; closing the answer gives it back.
+def lock(directory: Path) -> FileIO:
+    """Take a data directory for this process, making it if needed.
 
     Returns:
-        The file descriptor that holds the lock.
+        The file that holds the lock; closing it gives the directory back.
 
     Raises:
         StateError: another process has it, or it cannot be written.
     """
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fd = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        file = FileIO(os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT, 0o600), "r+")
     except OSError as error:
         raise StateError(f"data directory {directory} cannot be used: {error.strerror}; choose another") from error
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        holder = os.read(fd, 20).decode(errors="replace").strip() or "unknown"
-        os.close(fd)
+        holder = file.read(20).decode(errors="replace").strip() or "unknown"
+        file.close()
         raise StateError(
             f"data directory {directory} is in use by process {holder}; stop that process or choose another directory"
         ) from error
-    os.ftruncate(fd, 0)
-    os.pwrite(fd, b"%d\n" % os.getpid(), 0)
-    return fd
+    # The number only serves the message to whoever is refused.
+    with contextlib.suppress(OSError):
+        file.truncate(0)
+        file.write(b"%d\n" % os.getpid())
+    return file
 
 
 def create(path: Path, tag: str) -> None:

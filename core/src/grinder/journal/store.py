@@ -11,6 +11,7 @@ import os
 import sqlite3
 import threading
 from decimal import Decimal
+from io import FileIO
 from pathlib import Path
 from typing import Any, Self
 
@@ -46,7 +47,7 @@ class Journal(Reader):
     while a commit runs waits for the next one.
     """
 
-    def __init__(self, directory: Path, db: sqlite3.Connection, lock: int) -> None:
+    def __init__(self, directory: Path, db: sqlite3.Connection, lock: FileIO) -> None:
         super().__init__(directory, db)
         self._lock = lock
         self._committing = threading.Lock()
@@ -79,7 +80,7 @@ class Journal(Reader):
             files.check(path)
             journal = cls(directory, files.connect_writer(path, sync), lock)
         except BaseException:
-            os.close(lock)
+            lock.close()
             raise
         try:
             journal._begin(tag)
@@ -299,4 +300,4 @@ class Journal(Reader):
 
     def _release(self) -> None:
         super().close()
-        os.close(self._lock)
+        self._lock.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Annotated, Any, Final, Union, get_args, get_origin
 
@@ -56,10 +56,12 @@ def keys_of(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
 
 def is_secret(annotation: Any) -> bool:
     """Whether a field holds something that is never shown."""
+    return _hides(annotation) or any(is_secret(argument) for argument in get_args(annotation))
+
+
+def _hides(annotation: Any) -> bool:
     kind = get_origin(annotation) or annotation
-    if isinstance(kind, type) and issubclass(kind, _SECRET_TYPES):
-        return True
-    return any(is_secret(argument) for argument in get_args(annotation))
+    return isinstance(kind, type) and issubclass(kind, _SECRET_TYPES)
 
 
 def looks_secret(name: str) -> bool:
@@ -130,8 +132,8 @@ class Decoder:
         except ConfigError as error:
             self._problem(leaf.origin, path, str(error))
             return
-        if secret and isinstance(value, str):
-            self.secrets.add(value)
+        if secret:
+            self.secrets.update(_texts(value))
         values[key] = value
 
     def _forbidden(self, leaf: Leaf, path: tuple[str, ...], secret: bool) -> str:
@@ -173,12 +175,24 @@ def _untyped(child: Leaf | Tree) -> Any:
     return child.value
 
 
-def _variables(value: Any) -> Sequence[str]:
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    for item in _inside(value):
+        yield from _texts(item)
+
+
+def _variables(value: Any) -> Iterator[str]:
     if isinstance(value, Text):
-        return value.variables
-    if isinstance(value, list):
-        return [name for item in value for name in _variables(item)]
-    return ()
+        yield from value.variables
+    for item in _inside(value):
+        yield from _variables(item)
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _bare(annotation: Any) -> tuple[Any, bool]:
@@ -209,6 +223,8 @@ def _from_text(text: str, annotation: Any, optional: bool, where: str) -> Any:
     Raises:
         ConfigError: it says nothing to such a field; the message does not quote it.
     """
+    if _hides(annotation):
+        return None if optional and not text else text
     if optional and text.strip().lower() in {"", "null", "~"}:
         return None
     if annotation is bool:
@@ -225,9 +241,8 @@ def _from_text(text: str, annotation: Any, optional: bool, where: str) -> Any:
             raise ConfigError("must be a mapping such as {KEY: value}")
         item = (get_args(annotation) or (Any, Any))[-1]
         return {key: _nested_text(child, item, where) for key, child in value.items()}
-    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" and not is_secret(annotation):
-        return text[1:-1]
-    return text
+    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
+    return text[1:-1] if quoted else text
 
 
 def _list(text: str, annotation: Any, where: str) -> list[Any]:

@@ -47,17 +47,16 @@ class Display:
     """The displayed market of one symbol: the top of book where it is newer than the book, else the book.
 
     Attributes:
-        scale: lots in one base unit.
         top: the last best bid and ask that the venue sent.
         change: the last change of the book.
     """
 
-    __slots__ = ("_market", "_symbol", "change", "scale", "top")
+    __slots__ = ("_market", "_scale", "_symbol", "change", "top")
 
     def __init__(self, symbol: str, decimals: int, market: MarketReader) -> None:
         self._symbol = symbol
         self._market = market
-        self.scale = 10.0**decimals
+        self._scale = 10.0**decimals
         self.top: TopOfBook | None = None
         self.change: BookDelta | BookSnapshot | None = None
 
@@ -92,11 +91,11 @@ class Display:
             limit = float(price)
             best, qty = (newest.bid, newest.bid_qty) if side is Side.BUY else (newest.ask, newest.ask_qty)
             if limit == float(best):
-                return int(float(qty) * self.scale + 0.5)
+                return int(float(qty) * self._scale + 0.5)
             if (limit > float(best)) is (side is Side.BUY):
                 return 0
         book = self.book()
-        return UNSEEN if book is None else int(book.qty_at(side, book.key(price)) * self.scale + 0.5)
+        return UNSEEN if book is None else int(book.qty_at(side, book.key(price)) * self._scale + 0.5)
 
     def levels(self, side: Side) -> Iterator[tuple[float, int]]:
         """Price and displayed lots of every level of a side, best first."""
@@ -105,7 +104,7 @@ class Display:
         if isinstance(newest, TopOfBook):
             best, qty = (newest.bid, newest.bid_qty) if side is Side.BUY else (newest.ask, newest.ask_qty)
             edge = float(best)
-            yield edge, int(float(qty) * self.scale + 0.5)
+            yield edge, int(float(qty) * self._scale + 0.5)
         book = self.book()
         if book is None:
             return
@@ -114,7 +113,7 @@ class Display:
             levels = book.top(side, count)
             for price, lots in levels[done:]:
                 if not edge or (price < edge if side is Side.BUY else price > edge):
-                    yield price, int(lots * self.scale + 0.5)
+                    yield price, int(lots * self._scale + 0.5)
             if len(levels) < count:
                 return
             done, count = count, count * 10

@@ -66,7 +66,7 @@ class PaperExchange:
         """
         self._clock: Clock = context.clock
         self._log = VenueLog(context.data_dir / LOG_NAME, resume=context.resume)
-        self._venue = Venue(self._settings, context.instruments, context.market, self._log, self._response_ns)
+        self._venue = Venue(self._settings, context, self._log)
         try:
             self._venue.restore()
             self._log.flush()
@@ -118,11 +118,9 @@ class PaperExchange:
         matcher = self._matchers.get(event.symbol)
         if matcher is None:
             return
-        venue = self._venue
-        venue.now = max(venue.now, self._clock.now_ns())
         matcher.on_event(event)
-        if venue.said:
-            venue.commit()
+        if self._venue.said:
+            self._venue.commit()
             self._publish()
 
     def _publish(self) -> None:

@@ -6,10 +6,13 @@ from decimal import Decimal
 from typing import Final
 
 from grinder import BookReader, Side
+from grinder_exchange_paper import queue_model
 from grinder_exchange_paper.orders import Order
 
 ZERO: Final = Decimal(0)
 INFINITY: Final = float("inf")
+NEWEST: Final = 1 << 62
+"""Update id of a display that is newer than any that an order may have joined."""
 
 
 class Level:
@@ -18,12 +21,14 @@ class Level:
     Attributes:
         price: the price.
         key: the price as the feed writes it; empty until it is asked for.
+        front: no order has more lots ahead of it.
     """
 
-    __slots__ = ("key", "orders", "price")
+    __slots__ = ("front", "key", "orders", "price")
 
     def __init__(self, price: float) -> None:
         self.price = price
+        self.front = 0
         self.key = ""
         self.orders: list[Order] = []
 
@@ -32,6 +37,16 @@ class Level:
         price = self.orders[0].price
         self.key = book.key(price) if price is not None else ""
         return self.key
+
+    def shown(self, displayed: int, at_ns: int, display_id: int = NEWEST) -> None:
+        """So many lots are displayed at the price, by a display of that exchange time and update id."""
+        if displayed >= self.front:
+            return
+        self.front = 0
+        for order in self.orders:
+            if displayed < order.ahead and order.joined_id <= display_id:
+                queue_model.shown(order, displayed, at_ns)
+            self.front = max(self.front, order.ahead)
 
 
 class Ladder:
@@ -60,6 +75,7 @@ class Ladder:
             level = self.levels[order.limit] = Level(order.limit)
             self.best = max(self.best, order.limit) if self.buy else min(self.best, order.limit)
         level.orders.append(order)
+        level.front = max(level.front, order.ahead)
         self.weigh(order, order.lots)
 
     def remove(self, order: Order) -> bool:
@@ -84,6 +100,8 @@ class Ladder:
 
     def by_priority(self) -> list[Level]:
         """Levels, best price first."""
+        if len(self.levels) == 1:
+            return list(self.levels.values())
         return [self.levels[price] for price in sorted(self.levels, reverse=self.buy)]
 
     def better(self, price: float, other: float) -> bool:

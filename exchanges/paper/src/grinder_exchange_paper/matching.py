@@ -13,7 +13,7 @@ from typing import TypeAlias
 from grinder import BookDelta, BookSnapshot, MarketEvent, MarketReader, Side, TimeInForce, TopOfBook, Trade
 from grinder_exchange_paper import queue_model
 from grinder_exchange_paper.displayed import Display, Used
-from grinder_exchange_paper.ladder import Ladder
+from grinder_exchange_paper.ladder import Ladder, Level
 from grinder_exchange_paper.orders import Order
 
 Execute: TypeAlias = Callable[[Order, int, Decimal, bool], int]
@@ -34,11 +34,12 @@ class Matcher:
         display: what is displayed.
     """
 
-    __slots__ = ("_execute", "_market", "_symbol", "_used", "asks", "bids", "display", "resting")
+    __slots__ = ("_execute", "_market", "_scale", "_symbol", "_used", "asks", "bids", "display", "resting")
 
     def __init__(self, symbol: str, decimals: int, market: MarketReader, execute: Execute) -> None:
         self._symbol = symbol
         self._market = market
+        self._scale = 10.0**decimals
         self._execute = execute
         self._used = {Side.BUY: Used(), Side.SELL: Used()}
         self.bids = Ladder(Side.BUY)
@@ -96,7 +97,7 @@ class Matcher:
         """Take an order off, if it rests."""
         self.resting -= self.ladder(order.side).remove(order)
 
-    # What the market does.
+    # What the market does. This runs for every market event of a symbol with resting orders.
 
     def on_event(self, event: MarketEvent) -> None:
         """A market event has been applied to the book."""
@@ -117,47 +118,47 @@ class Matcher:
         if bid <= 0.0 or ask <= 0.0:
             return
         ladder = self.bids
-        if ladder.levels:
-            if bid <= ladder.best:
-                self._shown(ladder, bid, event.bid_qty, event.exchange_ns)
-            if ask <= ladder.best:
-                self._cross(ladder, ((ask, int(float(event.ask_qty) * self.display.scale + 0.5)),))
-            elif ladder.crossed:
-                ladder.crossed = {}
+        best = ladder.best
+        if bid <= best:
+            self._shown(ladder, bid, event.bid_qty, event.exchange_ns)
+        if ask <= best:
+            self._cross(ladder, ((ask, int(float(event.ask_qty) * self._scale + 0.5)),))
+        elif ladder.crossed:
+            ladder.crossed = {}
         ladder = self.asks
-        if ladder.levels:
-            if ask >= ladder.best:
-                self._shown(ladder, ask, event.ask_qty, event.exchange_ns)
-            if bid >= ladder.best:
-                self._cross(ladder, ((bid, int(float(event.bid_qty) * self.display.scale + 0.5)),))
-            elif ladder.crossed:
-                ladder.crossed = {}
+        best = ladder.best
+        if ask >= best:
+            self._shown(ladder, ask, event.ask_qty, event.exchange_ns)
+        if bid >= best:
+            self._cross(ladder, ((bid, int(float(event.bid_qty) * self._scale + 0.5)),))
+        elif ladder.crossed:
+            ladder.crossed = {}
 
     def _shown(self, ladder: Ladder, best: float, qty: str, at_ns: int) -> None:
         """The best displayed price is at or behind own orders: nothing is displayed at own prices before it."""
-        for price, level in ladder.levels.items():
-            if price == best:
-                displayed = int(float(qty) * self.display.scale + 0.5)
-            elif ladder.better(price, best):
-                displayed = 0
-            else:
-                continue
-            for order in level.orders:
-                if displayed < order.ahead:
-                    queue_model.shown(order, displayed, at_ns)
+        levels = ladder.levels
+        if best != ladder.best:
+            for price, level in levels.items():
+                if ladder.better(price, best):
+                    level.shown(0, at_ns)
+            if best not in levels:
+                return
+        level = levels[best]
+        if level.front and (displayed := int(float(qty) * self._scale + 0.5)) < level.front:
+            level.shown(displayed, at_ns)
 
     def _on_book(self, event: BookDelta | BookSnapshot) -> None:
         book = self._market.book(self._symbol)
-        scale = self.display.scale
         for ladder in (self.bids, self.asks):
+            if not ladder.levels:
+                continue
             side = ladder.side
             for level in ladder.levels.values():
-                displayed = int(book.qty_at(side, level.key or level.name(book)) * scale + 0.5)
-                for order in level.orders:
-                    # An empty side is a book that is not there yet, not an empty queue.
-                    if order.joined_id <= event.last_id and displayed < order.ahead and book.top(side, 1):
-                        queue_model.shown(order, displayed, event.exchange_ns)
-            if ladder.levels and self.display.top is None:
+                displayed = int(book.qty_at(side, level.key or level.name(book)) * self._scale + 0.5)
+                # An empty side is a book that is not there yet, not an empty queue.
+                if displayed < level.front and book.top(side, 1):
+                    level.shown(displayed, event.exchange_ns, event.last_id)
+            if self.display.top is None:
                 self._cross(ladder, self.display.levels(side.opposite))
 
     def _cross(self, ladder: Ladder, levels: Iterable[tuple[float, int]]) -> None:
@@ -193,25 +194,28 @@ class Matcher:
 
     def _on_trade(self, event: Trade) -> None:
         price = float(event.price)
-        ladder = self.bids if event.taker is Side.SELL else self.asks
-        if ladder.better(price, ladder.best):
-            return
-        lots = int(float(event.qty) * self.display.scale + 0.5)
+        if event.taker is Side.SELL:
+            ladder = self.bids
+            if price > ladder.best:
+                return
+        else:
+            ladder = self.asks
+            if price < ladder.best:
+                return
+        lots = int(float(event.qty) * self._scale + 0.5)
         if price <= 0.0 or lots <= 0:
             return
         for level in ladder.by_priority():
-            if ladder.better(price, level.price):
+            through = price != level.price
+            if through and ladder.better(price, level.price):
                 return
-            for order in tuple(level.orders):
-                if lots > 0 and order.open:
-                    lots -= self._print(order, price, lots, event.exchange_ns)
+            lots -= self._print(level, lots, event.exchange_ns, through=through)
 
-    def _print(self, order: Order, price: float, lots: int, at_ns: int) -> int:
-        """Let a print reach one order at its price or through it; the lots used."""
-        if price == order.limit:
-            reach = queue_model.printed(order, lots, at_ns)
-        else:
-            reach = queue_model.traded_through(order, lots, at_ns)
-        if reach <= 0 or order.price is None:
-            return 0
-        return self._execute(order, min(reach, order.lots), order.price, True)
+    def _print(self, level: Level, lots: int, at_ns: int, *, through: bool) -> int:
+        """Let a print reach own orders at its price, or at better prices, which it went through; the lots used."""
+        used = 0
+        reaches = queue_model.traded_through if through else queue_model.printed
+        for order in tuple(level.orders):
+            if used < lots and order.open and (reach := reaches(order, lots - used, at_ns)) and order.price is not None:
+                used += self._execute(order, min(reach, order.lots), order.price, True)
+        return used

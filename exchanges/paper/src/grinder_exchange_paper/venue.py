@@ -6,7 +6,6 @@ is a record, applied by the same code live and after a restart.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final
 
@@ -15,11 +14,10 @@ from grinder import (
     Admitted,
     Amended,
     Cancelled,
+    ExchangeContext,
     ExchangeSnapshot,
     Fill,
     Filled,
-    Instrument,
-    MarketReader,
     OrderState,
     PositionSide,
     Side,
@@ -61,6 +59,7 @@ class Venue:
     """
 
     __slots__ = (
+        "_clock",
         "_log",
         "_market",
         "_records",
@@ -80,22 +79,21 @@ class Venue:
     def __init__(
         self,
         settings: Settings,
-        instruments: Mapping[str, Instrument],
-        market: MarketReader,
+        context: ExchangeContext,
         log: VenueLog,
-        response_ns: int,
     ) -> None:
         self._settings = settings
-        self._market = market
+        self._clock = context.clock
+        self._market = context.market
         self._log = log
-        self._response_ns = response_ns
+        self._response_ns = round(settings.response_latency_ms * 1_000_000)
         self._records: list[Record] = []
         self._sent: dict[str, None] = {}
         self._trades = 0
         self.duplicates = 0
-        self.instruments = instruments
+        self.instruments = context.instruments
         self.account = Account(settings.balance, hedge=settings.position_mode == "hedge")
-        self.orders = Orders(instruments)
+        self.orders = Orders(context.instruments)
         self.matchers: dict[str, Matcher] = {}
         self.said: list[tuple[int, Update]] = []
         self.now = 0
@@ -209,12 +207,16 @@ class Venue:
             self.matcher(order.symbol).rest(order)
 
     def execute(self, order: Order, lots: int, price: Decimal, maker: bool) -> int:
-        """Fill an order; the lots filled. One that may only reduce is clipped to the position."""
+        """Fill an order; the lots filled. One that may only reduce is clipped to the position.
+
+        What rests is filled by a market event, at the clock's time; what takes, when its message arrives.
+        """
         if order.reduce_only:
             lots = min(lots, order.to_lots(self.reducible(order.symbol, order.side, order.position_side)))
-        fill = self._fill(order, lots, price, maker)
         if maker:
+            self.now = max(self.now, self._clock.now_ns())
             self.matcher(order.symbol).ladder(order.side).weigh(order, -lots)
+        fill = self._fill(order, lots, price, maker)
         self._do(Executed(fill))
         self.say(Filled(fill))
         if not order.open:

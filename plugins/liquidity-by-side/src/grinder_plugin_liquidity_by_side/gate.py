@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isfinite
+from math import isfinite, nan
 
 from grinder import AccountView, Allow, Block, MarketView, OpenOrder, OrderIntent, Side, Verdict
 from grinder_plugin_liquidity_by_side.settings import LiquiditySettings
@@ -20,15 +20,14 @@ def judge(order: OrderIntent, market: MarketView, account: AccountView, settings
     if not (market.bid_qty > 0.0 and market.ask_qty > 0.0):
         return Block("LIQUIDITY_ZERO")
     own = account.open_orders(order.symbol)
-    if settings.side == "both":
-        bids, asks = depth(market, Side.BUY, settings.levels, own), depth(market, Side.SELL, settings.levels, own)
-        # min() would let a NaN in the second place pass
-        available = min(bids, asks) if bids == bids and asks == asks else nan
-    else:
-        side = order.side if settings.side == "exit" else order.side.opposite
-        available = depth(market, side, settings.levels, own)
+    choice, levels = settings.side, settings.levels
+    side = order.side.opposite if choice == "entry" else order.side
+    available = depth(market, side, levels, own)
+    if choice == "both":
+        other = depth(market, side.opposite, levels, own)
+        available = min(available, other) if isfinite(available + other) else nan  # min() alone could lose a NaN
     required = settings.alpha * float(order.qty)
-    if not isfinite(available - required):
+    if not isfinite(available + required):
         return Block("INPUT_NONFINITE")
     inputs = {"available": available, "required": required}
     if available <= 0.0:
