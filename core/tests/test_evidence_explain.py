@@ -114,10 +114,9 @@ def test_an_order_that_was_shrunk_and_sent():
         first_answers=(Shrink(Decimal("0.004"), "TOO_BIG"), Abstain("NOT_MINE")),
         answers=(Allow(), Warn("WIDE")),
         warnings=("LIQ_NEAR",),
-        attempt=2,
     )
     text = explain(record, meaning)
-    assert "Decision i1 (attempt 2) was ALLOWED by near_liq: OK.\nWarning: LIQ_NEAR - The liq" in text
+    assert "Decision i1 was ALLOWED by near_liq: OK.\nWarning: LIQ_NEAR - The liq" in text
     assert "Gates at the wanted quantity of 0.010:\n  1. size (enforce) shrank it to 0.004: TOO_BIG\n" in text
     assert "  2. spread (shadow) would have had no say: NOT_MINE\n\nAsked once more at 0.004:\n  1. size (enf" in text
     assert "  2. spread (shadow) would have warned: WIDE\n" in text
@@ -148,12 +147,12 @@ def test_what_came_after_is_told():
     fill = {"trade_id": "t1", "ts_ns": NOW, "side": "BUY", "qty": "0.01", "price": "64250.1", "maker": True,
             "fee": "0.128", "fee_asset": "USDT", "client_id": "grinder_x"}  # fmt: skip
     order = {"event": "cancelled", "ts_ns": NOW, "why": "user"}
-    markout = {"id": "i1", "mid": 64251.05, "mid_1s": 64257.475105, "mid_5s": None}
+    markout = {"id": "i1", "mid": 64251.05, "mid_1s": 64257.475105, "mid_30s": None, "mid_5s": 64251.05}
     lines = explain(a_record(), meaning, [order, fill, markout]).splitlines()
     assert lines[-3:] == [
         "2025-08-01T00:00:00.123456789Z  cancelled: why user",
         "2025-08-01T00:00:00.123456789Z  bought 0.01 at 64250.1 as maker, fee 0.128 USDT (trade t1, order grinder_x)",
-        "The mid price later: 64,257.475105 (+1.00 bps) after 1s, unknown after 5s",
+        "The mid price later: 64,257.475105 (+1.00 bps) after 1 s, 64,251.05 (+0.00 bps) after 5 s, unknown after 30 s",
     ]
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
+import py_compile
 import sys
 from pathlib import Path
 
@@ -285,6 +287,34 @@ def test_a_plugin_file_is_imported_once_it_is_wanted(tmp_path):
     path = plugin_file(tmp_path / "plugins", "acme.py", "VALUE = 7")
     record = by_name(decide(discover(plugins_dir=path.parent), ["acme"]), "acme")
     assert import_record(record).VALUE == 7
+
+
+def test_bytecode_beside_a_plugin_file_is_neither_read_nor_written(tmp_path):
+    path = plugin_file(tmp_path / "plugins", "acme.py", "VALUE = 7")
+    cache = path.parent / "__pycache__"
+    planted = py_compile.compile(str(path), cfile=importlib.util.cache_from_source(str(path)))
+    times = path.stat()
+    path.write_text("VALUE = 8")
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))  # the planted bytecode still looks up to date
+    record = by_name(decide(discover(plugins_dir=path.parent), ["acme"]), "acme")
+    assert import_record(record).VALUE == 8
+    assert list(cache.iterdir()) == [Path(planted)]
+
+
+OBJECT = """
+from grinder import GateSettings, hookimpl
+GRINDER_API = ">=9"
+class Plugin:
+    @hookimpl
+    def register_settings(self): return GateSettings
+plugin = Plugin()
+"""
+
+
+def test_the_fence_of_a_module_holds_for_an_object_in_it(site):
+    site.install("acme-gate", "[grinder.plugins]\nacme = acme_gate:plugin\n", acme_gate=OBJECT)
+    with pytest.raises(PluginError, match="GRINDER_API is '>=9'"):
+        import_record(enabled("acme"))
 
 
 def test_a_plugin_file_that_fails_leaves_nothing_behind(tmp_path):

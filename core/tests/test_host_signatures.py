@@ -225,6 +225,7 @@ def test_a_class_instead_of_an_instance(manager):
 SETTINGS_REFUSED = {
     "missing": ("", "hook register_settings() is missing"),
     "raises": ("@hookimpl\ndef register_settings(): 1 / 0", "hook register_settings(): raised ZeroDivisionError"),
+    "exits": ("import sys\n@hookimpl\ndef register_settings(): sys.exit()", "raised SystemExit"),
     "None": ("@hookimpl\ndef register_settings(): ...", "was NoneType None, must be a subclass of PluginSettings"),
     "other class": ("@hookimpl\ndef register_settings(): return dict", "was dict, must be a subclass"),
     "instance": (
@@ -398,7 +399,8 @@ def test_a_docstring_under_a_field_is_a_description():
     assert list(own_fields(Documented)) == ["limit"]
 
 
-@pytest.mark.parametrize("declared", [["A"], "A", {"A": 1}, {1: "A"}, None])
+@pytest.mark.parametrize("declared", [["A"], "A", {"A": 1}, {1: "A"}])
 def test_reasons_must_be_a_mapping_of_texts(declared):
     with pytest.raises(PluginError, match="REASONS must map"):
         check_reasons("acme", declared)
+    assert check_reasons("acme", None) == {}

@@ -78,4 +78,4 @@ def _parts(spec: Callable[..., Any]) -> Iterator[str]:
     """Each labelled part of the docstring as an item of a list."""
     body = prose(spec.__doc__ or "").partition("\n\n")[2]
     for label, text in re.findall(r"^(\w+): (.*(?:\n(?!\w+: ).*)*)", body, re.MULTILINE):
-        yield f"- **{label}.** " + " ".join(text.split())
+        yield f"- **{label}:** " + " ".join(text.split())

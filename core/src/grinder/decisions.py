@@ -105,7 +105,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     ``gates[i]`` answered ``answers[i]``; both are empty where no gate was asked (cancels, reducing orders,
     intents dropped before the gates). ``qty`` is what may be sent. ``mid`` is the mid price seen.
     ``by`` names what decided: a gate, or a stage of the order path. ``first_answers`` are those to the wanted
-    quantity when a gate shrank it, and ``answers`` those to the smaller one.
+    quantity when a gate shrank it, and ``answers`` those to the smaller one. ``client_id`` is that of the order sent.
     """
 
     intent: OrderIntent
@@ -124,7 +124,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     gates: tuple[GateInfo, ...] = ()
     answers: tuple[Answer, ...] = ()
     first_answers: tuple[Answer, ...] = ()
-    attempt: int = 1
+    client_id: str = ""
 
     @property
     def allowed(self) -> bool:
@@ -194,8 +194,8 @@ def decision_record(decision: Decision) -> dict[str, Any]:
         row["detail"] = decision.detail
     if decision.warnings:
         row["warnings"] = decision.warnings
-    if decision.attempt > 1:
-        row["attempt"] = decision.attempt
+    if decision.client_id:
+        row["client_id"] = decision.client_id
     return row
 
 

@@ -71,22 +71,22 @@ class _Reader:
 
 
 class _Matches:
-    """What one wanted id has found so far: exact records, and the ids that begin with it."""
+    """What one wanted id has found so far: the record itself, and those whose ids begin with it."""
 
     def __init__(self, wanted: str, intent_of_client: str) -> None:
         self._wanted = wanted
         self._exact = {wanted, intent_of_client} - {""}
-        self.exact: list[bytes] = []
-        self.prefixed: dict[str, list[bytes]] = {}
+        self.exact: bytes | None = None
+        self.prefixed: dict[str, bytes] = {}
 
     def offer(self, head: DecisionRow, line: bytes) -> None:
         """Look at one decision."""
         if self._wanted == LAST or (self._wanted == LAST_BLOCKED and head.outcome == "blocked"):
-            self.exact = [line]
+            self.exact = line
         elif head.id in self._exact or (head.client_id and head.client_id == self._wanted):
-            self.exact.append(line)
-        elif head.id.startswith(self._wanted) and (len(self.prefixed) < 2 or head.id in self.prefixed):
-            self.prefixed.setdefault(head.id, []).append(line)
+            self.exact = line
+        elif head.id.startswith(self._wanted) and len(self.prefixed) < 2:
+            self.prefixed[head.id] = line
 
 
 @click.command()
@@ -107,13 +107,13 @@ def explain(decision_id: str, run_dir: Path, as_json: bool) -> None:
             f"run directory {run_dir} does not exist; name one with --run, or make one with 'grinder run'"
         )
     reader = _Reader()
-    lines = _find(reader, run_dir / DECISIONS, decision_id, _intent_of(reader, run_dir / FILLS, decision_id))
-    if lines:
-        found = _Found(reader, run_dir, lines)
+    line = _find(reader, run_dir / DECISIONS, decision_id, _intent_of(reader, run_dir / FILLS, decision_id))
+    if line is not None:
+        found = _Found(reader, run_dir, line)
         click.echo(found.as_json() if as_json else found.as_text())
     if reader.corrupt is not None:
         raise reader.corrupt
-    if not lines:
+    if line is None:
         raise click.ClickException(_unknown(reader, run_dir / DECISIONS, decision_id))
 
 
@@ -124,12 +124,12 @@ def _intent_of(reader: _Reader, fills: Path, client_id: str) -> str:
     return ""
 
 
-def _find(reader: _Reader, decisions: Path, wanted: str, intent_of_client: str) -> list[bytes]:
-    """The records of one decision, each attempt a line; empty when it is not known."""
+def _find(reader: _Reader, decisions: Path, wanted: str, intent_of_client: str) -> bytes | None:
+    """The record of one decision; None when it is not known."""
     matches = _Matches(wanted, intent_of_client)
     for head, line in reader.rows(decisions, DecisionRow):
         matches.offer(head, line)
-    if matches.exact or len(matches.prefixed) != 1:
+    if matches.exact is not None or len(matches.prefixed) != 1:
         return matches.exact
     return next(iter(matches.prefixed.values()))
 
@@ -138,8 +138,7 @@ def _unknown(reader: _Reader, decisions: Path, wanted: str) -> str:
     if wanted in (LAST, LAST_BLOCKED):
         return f"{decisions} holds no {'blocked ' * (wanted == LAST_BLOCKED)}decision"
     ids = (head.id for head, _ in reader.rows(decisions, DecisionRow))
-    closest = heapq.nlargest(6, ids, key=lambda known: (_likeness(known, wanted), known))
-    nearest = list(dict.fromkeys(closest))[:3]  # an id stands there once for each attempt
+    nearest = heapq.nlargest(3, ids, key=lambda known: (_likeness(known, wanted), known))
     if not nearest:
         return f"{decisions} holds no decision"
     if nearest[0].startswith(wanted):
@@ -166,11 +165,11 @@ def _agreement(one: str, other: str) -> int:
 class _Found:
     """A decision that was found, with what came after it."""
 
-    def __init__(self, reader: _Reader, run_dir: Path, lines: list[bytes]) -> None:
+    def __init__(self, reader: _Reader, run_dir: Path, line: bytes) -> None:
 
         self._run_dir = run_dir
-        self.attempts: list[dict[str, Any]] = [msgspec.json.decode(line) for line in lines]
-        known = self.attempts[-1]["id"]
+        self.decision: dict[str, Any] = msgspec.json.decode(line)
+        known = self.decision["id"]
         fills = reader.rows(run_dir / FILLS, _FillHead)
         self.fills = [msgspec.json.decode(line) for head, line in fills if head.intent_id == known]
         self.markout: dict[str, Any] | None = None
@@ -182,19 +181,16 @@ class _Found:
     def as_json(self) -> str:
         """The records as one JSON object."""
         parts = {
-            "decision": self.attempts[-1],
-            "earlier_attempts": self.attempts[:-1],
+            "decision": self.decision,
             "fills": self.fills,
             "markout": self.markout,
         }
         return msgspec.json.format(msgspec.json.encode(parts), indent=2).decode()
 
     def as_text(self) -> str:
-        """Plain sentences, each attempt in turn; what came after belongs to the last one."""
+        """Plain sentences: the decision, and what came after it."""
         after = [*self.fills, *([self.markout] if self.markout is not None else [])]
-        meaning = self._meaning()
-        texts = [in_words(record, meaning) for record in self.attempts[:-1]]
-        return "\n\n".join([*texts, in_words(self.attempts[-1], meaning, after)])
+        return in_words(self.decision, self._meaning(), after)
 
     def _meaning(self) -> Callable[[str], str]:
 

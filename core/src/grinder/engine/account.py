@@ -13,10 +13,20 @@ ZERO: Final = Decimal(0)
 
 
 class Account:
-    """Positions and working orders on one venue. ``known`` is False until the venue has stated the balance. Implements ``AccountView``; only the engine changes it.
+    """Positions and working orders on one venue. Implements ``AccountView``; only the engine changes it.
 
     Orders count from the moment they are decided (INTENT) until they are final, so that two orders cannot
     pass one limit.
+
+    Args:
+        venue: its name.
+        balance: wallet balance in quote units; None while the venue has not stated it.
+        leverage: at which positions and orders bind balance.
+
+    Attributes:
+        known: whether the balance is.
+        earned: realised PnL less fees since the start, quote units.
+        unanswered: orders that the venue has not answered yet.
     """
 
     def __init__(self, venue: str, *, balance: Decimal | None = None, leverage: Decimal = Decimal(1)) -> None:
@@ -30,6 +40,7 @@ class Account:
         self._by_client: dict[str, str] = {}
         self._by_symbol: dict[str, dict[str, OpenOrder]] = {}
         self._worst: dict[tuple[str, Side, PositionSide], Decimal] = {}
+        self._bound = ZERO
         self.unanswered = 0
 
     @property
@@ -40,8 +51,7 @@ class Account:
     @property
     def free_balance(self) -> Decimal:
         """Balance that neither positions (at entry) nor open orders (at their price) bind, at the leverage given."""
-        bound = sum((abs(p.qty) * p.entry_price for p in self._positions.values()), ZERO)
-        bound += sum((o.remaining * (o.price or ZERO) for o in self._orders.values() if not o.reduce_only), ZERO)
+        bound = sum((abs(p.qty) * p.entry_price for p in self._positions.values()), self._bound)
         return self.balance - bound / self._leverage
 
     def set_balance(self, balance: Decimal) -> None:
@@ -89,9 +99,9 @@ class Account:
         if before is not None:
             self._reserve(before, -1)
         if order.state.final:
-            self._orders.pop(order.intent_id, None)
-            self._by_client.pop(order.client_id, None)
-            self._by_symbol.get(order.symbol, {}).pop(order.intent_id, None)
+            if before is not None:
+                del self._orders[before.intent_id], self._by_client[before.client_id]
+                del self._by_symbol[before.symbol][before.intent_id]
             return
         self._orders[order.intent_id] = order
         self._by_client[order.client_id] = order.intent_id
@@ -100,7 +110,10 @@ class Account:
 
     def _reserve(self, order: OpenOrder, sign: int) -> None:
         key = (order.symbol, order.side, order.position_side)
-        self._worst[key] = self._worst.get(key, ZERO) + sign * order.remaining
+        remaining = sign * max(order.remaining, ZERO)  # an order filled beyond its quantity reserves nothing
+        self._worst[key] = self._worst.get(key, ZERO) + remaining
+        if order.price is not None and not order.reduce_only:
+            self._bound += remaining * order.price
         if order.state in UNANSWERED:
             self.unanswered += sign
 

@@ -8,18 +8,20 @@ NEVER: Final = 1 << 62
 
 
 class _Doubt:
-    __slots__ = ("ask_at", "first_absent", "symbol")
+    __slots__ = ("ask_at", "asked_at", "first_absent", "symbol")
 
     def __init__(self, symbol: str, ask_at: int) -> None:
         self.symbol = symbol
         self.ask_at = ask_at
-        self.first_absent = 0
+        self.asked_at = 0
+        self.first_absent: int | None = None
 
 
 class Doubts:
     """Asks at once and then every visibility lag, until the order is found or its absence is proven.
 
-    Absence is proven by two answers at least ``lag_ns`` apart: venues show an order late.
+    Venues show an order late. So absence is proven by an answer to a question that was asked at least ``lag_ns``
+    after another answer had already said so; answers that were merely slow to arrive prove nothing.
     """
 
     def __init__(self, lag_ns: int) -> None:
@@ -28,6 +30,7 @@ class Doubts:
         self.due_ns = NEVER
 
     def __len__(self) -> int:
+        """Orders in doubt."""
         return len(self._doubts)
 
     def add(self, client_id: str, symbol: str, now: int) -> None:
@@ -46,6 +49,7 @@ class Doubts:
         asked = []
         for client_id, doubt in self._doubts.items():
             if doubt.ask_at <= now:
+                doubt.asked_at = now
                 doubt.ask_at = now + self._lag
                 asked.append((client_id, doubt.symbol))
         self._reckon()
@@ -56,17 +60,21 @@ class Doubts:
         doubt = self._doubts.get(client_id)
         if doubt is None:
             return False
-        if not doubt.first_absent:
+        if doubt.first_absent is None:
             doubt.first_absent = now
+            self._ask_later(doubt, now)
             return False
-        return now - doubt.first_absent >= self._lag
+        return doubt.asked_at - doubt.first_absent >= self._lag
 
     def failed(self, client_id: str, now: int) -> None:
         """The question itself failed: what was learnt stays, and it is asked again after a lag."""
         doubt = self._doubts.get(client_id)
         if doubt is not None:
-            doubt.ask_at = now + self._lag
-            self._reckon()
+            self._ask_later(doubt, now)
+
+    def _ask_later(self, doubt: _Doubt, now: int) -> None:
+        doubt.ask_at = now + self._lag
+        self._reckon()
 
     def _reckon(self) -> None:
         self.due_ns = min((doubt.ask_at for doubt in self._doubts.values()), default=NEVER)

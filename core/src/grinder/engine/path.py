@@ -150,7 +150,7 @@ class OrderPath:
             self._gates,
         )
 
-    def decide(self, intent: OrderIntent, now: int, attempt: int = 1) -> Ruling:
+    def decide(self, intent: OrderIntent, now: int) -> Ruling:
         """One explained decision. Never raises for what a gate, a policy or an intent does."""
         draft = Draft(intent, now)
         refusal: Refusal | None = None
@@ -160,11 +160,13 @@ class OrderPath:
                 break
             if draft.risk is Risk.CANCEL:
                 break
-        return self._conclude(draft, refusal, attempt)
+        return self._conclude(draft, refusal)
 
     def refuse(self, ruling: Ruling, reason: str, by: str) -> Ruling:
         """The same intent, blocked after all (its decision could not be made durable, or waited too long)."""
-        decision = msgspec.structs.replace(ruling.decision, outcome=Outcome.BLOCKED, reason=reason, by=by, route=None)
+        decision = msgspec.structs.replace(
+            ruling.decision, outcome=Outcome.BLOCKED, reason=reason, by=by, route=None, client_id=""
+        )
         return Ruling(decision)
 
     def state_of(self, symbol: str) -> TradingState:
@@ -343,12 +345,13 @@ class OrderPath:
 
     # Conclusion.
 
-    def _conclude(self, draft: Draft, refusal: Refusal | None, attempt: int) -> Ruling:
+    def _conclude(self, draft: Draft, refusal: Refusal | None) -> Ruling:
         evaluation = draft.evaluation
         if evaluation is not None:
             self._chain_for(draft.intent.symbol).learn(evaluation, draft.now)
         intent = draft.intent
         cancel = intent.kind is IntentKind.CANCEL
+        client_id = client_order_id(self._tag, intent.intent_id) if refusal is None else ""
         decision = Decision(
             intent=intent,
             now_ns=draft.now,
@@ -366,16 +369,14 @@ class OrderPath:
             gates=evaluation.gates if evaluation is not None else (),
             answers=evaluation.answers if evaluation is not None else (),
             first_answers=draft.first,
-            attempt=attempt,
+            client_id=client_id,
         )
         if refusal is not None or draft.route is None:
             return Ruling(decision)
-        return self._admit(draft, decision)
+        return self._admit(draft, draft.route, decision)
 
-    def _admit(self, draft: Draft, decision: Decision) -> Ruling:
-        intent, target, route = draft.intent, draft.target, decision.route
-        assert route is not None  # noqa: S101 - an allowed order has one
-        client_id = client_order_id(self._tag, intent.intent_id)
+    def _admit(self, draft: Draft, route: Route, decision: Decision) -> Ruling:
+        intent, target, client_id = draft.intent, draft.target, decision.client_id
         admitted = Admitted(
             _SEAL,
             intent,

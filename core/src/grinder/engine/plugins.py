@@ -68,9 +68,10 @@ def load(sources: Sources, *, trace: Trace | None = None, on_fault: Any = None) 
     first = sources.part("host", HostSettings)
     policy_names = sources.part("policies", PoliciesSettings)
     lists: dict[str, Any] = {"allow": first.allow, "deny": first.deny}
-    core = sources.settings(compose({}, {}, installed=_everything()))
     plugin_records = discover(PLUGINS, plugins_dir=first.plugins_dir)
     strategy_names = {record.name for record in discover(STRATEGIES)}
+    installed = {record.name for record in (*plugin_records, *discover(EXCHANGES))} | strategy_names
+    core = sources.settings(compose({}, {}, installed=installed))
     enabled = [name for name in sources.enabled_plugins() if name not in strategy_names]
     reasons = ReasonRegistry()
     host = Host.load(
@@ -89,7 +90,7 @@ def load(sources: Sources, *, trace: Trace | None = None, on_fault: Any = None) 
     model = compose(
         {**host.models(), core.strategy: strategy.Settings},
         {name: module.Settings for name, module in exchanges.items()},
-        installed=_everything(),
+        installed=installed,
     )
     settings = sources.settings(model)
     if not settings.plugins.get(core.strategy).enabled:
@@ -104,8 +105,3 @@ def load(sources: Sources, *, trace: Trace | None = None, on_fault: Any = None) 
         if (group, record.name) in used
     )
     return Loaded(settings, host, reasons, strategy, exchanges, PolicySet(*chosen, settings), extensions)
-
-
-def _everything() -> frozenset[str]:
-    """Names of all that is installed, whether it is loaded or not."""
-    return frozenset(record.name for group in (PLUGINS, STRATEGIES, EXCHANGES) for record in discover(group))

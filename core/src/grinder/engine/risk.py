@@ -14,7 +14,17 @@ def closes_leg(side: Side, position_side: PositionSide) -> bool:
     )
 
 
-def place_risk(intent: OrderIntent, qty: Decimal, position: Decimal | None, same_side: Decimal) -> Risk:
+def held_by_venue(side: Side, position_side: PositionSide, flag: bool) -> bool:
+    """Whether the venue itself lets the order only reduce: by the reduce-only ``flag``, or as closing side of a leg.
+
+    Hedge mode knows no reduce-only flag, so there it proves nothing.
+    """
+    return flag if position_side is PositionSide.BOTH else closes_leg(side, position_side)
+
+
+def place_risk(
+    intent: OrderIntent, qty: Decimal, position: Decimal | None, same_side: Decimal, *, venue_reduce_only: bool = True
+) -> Risk:
     """Risk of a new order.
 
     Args:
@@ -22,31 +32,41 @@ def place_risk(intent: OrderIntent, qty: Decimal, position: Decimal | None, same
         qty: its quantity, base units.
         position: signed position of the leg; None when unknown.
         same_side: all that resting, in-flight and unknown orders could still trade on the order's side.
+        venue_reduce_only: whether the venue has a reduce-only flag and enforces it.
     """
-    if intent.reduce_only or closes_leg(intent.side, intent.position_side):
+    if held_by_venue(intent.side, intent.position_side, intent.reduce_only and venue_reduce_only):
         return Risk.REDUCE
-    if position is None or intent.position_side is not PositionSide.BOTH:
+    if position is None or not qty.is_finite() or intent.position_side is not PositionSide.BOTH:
         return Risk.INCREASE
     against = position * intent.side.sign
     return Risk.REDUCE if against < 0 and qty + same_side <= -against else Risk.INCREASE
 
 
-def amend_risk(intent: OrderIntent, target: OpenOrder) -> Risk:
-    """Risk of changing a resting order: growing it, or moving one that is not reduce-only, adds risk."""
-    if intent.qty is None or intent.qty > target.qty:
+def amend_risk(intent: OrderIntent, qty: Decimal, target: OpenOrder, *, venue_reduce_only: bool = True) -> Risk:
+    """Risk of changing a resting order to ``qty``: growing it adds risk, and so does moving one that is not held."""
+    if intent.side is not target.side or intent.symbol != target.symbol:
         return Risk.INCREASE
-    moved = intent.price is not None and intent.price != target.price
-    if moved and not target.reduce_only:
+    if not qty.is_finite() or qty > target.qty:
         return Risk.INCREASE
-    return Risk.REDUCE
+    if held_by_venue(target.side, target.position_side, target.reduce_only and venue_reduce_only):
+        return Risk.REDUCE
+    price = intent.price
+    unmoved = price is None or (price.is_finite() and price == target.price)
+    return Risk.REDUCE if unmoved else Risk.INCREASE
 
 
 def risk_of(
-    intent: OrderIntent, qty: Decimal, position: Decimal | None, same_side: Decimal, target: OpenOrder | None
+    intent: OrderIntent,
+    qty: Decimal,
+    position: Decimal | None,
+    same_side: Decimal,
+    target: OpenOrder | None,
+    *,
+    venue_reduce_only: bool = True,
 ) -> Risk:
-    """Class of any intent."""
+    """Class of any intent; ``target`` is the order that an amendment means, None when it is not known."""
     if intent.kind is IntentKind.CANCEL:
         return Risk.CANCEL
-    if intent.kind is IntentKind.AMEND:
-        return Risk.INCREASE if target is None else amend_risk(intent, target)
-    return place_risk(intent, qty, position, same_side)
+    if intent.kind is IntentKind.PLACE:
+        return place_risk(intent, qty, position, same_side, venue_reduce_only=venue_reduce_only)
+    return Risk.INCREASE if target is None else amend_risk(intent, qty, target, venue_reduce_only=venue_reduce_only)

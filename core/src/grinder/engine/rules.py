@@ -1,12 +1,12 @@
 """Venue rules: tick, lot, minimum and maximum size, minimum notional, price collar. Pure.
 
-An order that adds risk and breaks a rule is dropped. A reducing order is bent to the rule where that is safe
-(rounded down to the lot, moved to the edge of the collar), so that the rule is never a trap.
+An order that adds risk and breaks a rule is dropped. A reducing order is bent to the rule where that is safe, so
+that the rule is never a trap: its quantity only ever gets smaller, its price never worse than its own limit.
 """
 
 from __future__ import annotations
 
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Final
 
 import msgspec
@@ -27,12 +27,26 @@ class Ruled(msgspec.Struct, frozen=True, gc=False):
     warnings: tuple[str, ...] = ()
 
 
+class _BrokenError(Exception):
+    """A rule is broken and cannot be bent."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
 def floor_to(value: Decimal, step: Decimal) -> Decimal:
-    """The largest multiple of ``step`` that is not above ``value``."""
-    return (value / step).to_integral_value(ROUND_FLOOR) * step
+    """The largest multiple of ``step`` that is not above ``value``, which is zero or more."""
+    return value // step * step
 
 
-def check(
+def ceil_to(value: Decimal, step: Decimal) -> Decimal:
+    """The smallest multiple of ``step`` that is not below ``value``, which is zero or more."""
+    return (value // step + bool(value % step)) * step
+
+
+def check(  # noqa: PLR0917 - one order, one reference, one question
     instrument: Instrument, side: Side, qty: Decimal, price: Decimal | None, reference: Decimal, reducing: bool
 ) -> Ruled:
     """Hold one order against the venue's rules.
@@ -46,52 +60,103 @@ def check(
         reducing: whether the order can only reduce.
     """
     warnings: list[str] = []
-    if price is not None:
-        if not price.is_finite():
-            return Ruled(qty, price, "INPUT_NONFINITE", f"price is {price}")
-        if price <= 0 or (not reducing and price % instrument.tick_size):
-            return Ruled(qty, price, "PRICE_TICK", f"price {price} is not a multiple of {instrument.tick_size}")
-        price, outside = _collar(instrument, side, price, reference)
-        if outside and not reducing:
-            return Ruled(qty, price, "PRICE_COLLAR", outside)
+    reference = reference if reference.is_finite() else ZERO
+    try:
+        if price is not None:
+            bend = _bent_price if reducing else _sound_price
+            price = bend(instrument, side, price, reference, warnings)
+        _require_finite("quantity", qty)
+        if reducing:
+            qty = _bent_qty(instrument, qty, warnings)
+        _check_qty(instrument, qty)
+        if not reducing:
+            _check_notional(instrument, qty, reference if price is None else price)
+    except _BrokenError as broken:
+        return Ruled(qty, price, broken.reason, broken.detail, tuple(warnings))
+    except InvalidOperation:
+        detail = f"{qty} at {price} has too many digits for exact arithmetic"
+        return Ruled(qty, price, "ORDER_INVALID", detail, tuple(warnings))
+    return Ruled(qty, price, "", "", tuple(warnings))
+
+
+def _require_finite(name: str, value: Decimal) -> None:
+    if not value.is_finite():
+        raise _BrokenError("INPUT_NONFINITE", f"{name} is {value}")
+
+
+def _sound_price(
+    instrument: Instrument, _side: Side, price: Decimal, reference: Decimal, _warnings: list[str]
+) -> Decimal:
+    """The price as it is."""
+    outside = _outside_collar(instrument, price, reference)
+    if price <= 0 or price % instrument.tick_size:
+        raise _BrokenError("PRICE_TICK", f"price {price} is not a positive multiple of {instrument.tick_size}")
+    if outside:
+        raise _BrokenError("PRICE_COLLAR", outside)
+    return price
+
+
+def _bent_price(instrument: Instrument, side: Side, price: Decimal, reference: Decimal, warnings: list[str]) -> Decimal:
+    """The price on the tick and inside the edge that the venue enforces.
+
+    Venues bound how high one may buy and how low one may sell. At the other edge the order only waits, as a
+    take-profit does, and moving it would trade at a worse price than was asked for.
+    """
+    outside = _outside_collar(instrument, price, reference)
+    bent = price
+    if side is Side.BUY:
         if outside:
-            warnings.append(f"PRICE_COLLAR: {outside}")
-    if not qty.is_finite():
-        return Ruled(qty, price, "INPUT_NONFINITE", f"quantity is {qty}")
-    if reducing and qty % instrument.lot_size:
-        warnings.append(f"QTY_LOT: {qty} rounded down to a multiple of {instrument.lot_size}")
-        qty = floor_to(qty, instrument.lot_size)
-    reason, detail = _size(instrument, qty, price if price is not None else reference, reducing)
-    return Ruled(qty, price, reason, detail, tuple(warnings))
+            bent = min(price, reference * instrument.collar_up)
+        bent = floor_to(bent, instrument.tick_size)
+    else:
+        if outside:
+            bent = max(price, reference * instrument.collar_down)
+        bent = ceil_to(bent, instrument.tick_size)
+    if bent <= 0:
+        raise _BrokenError("PRICE_TICK", f"price {price} is not a positive multiple of {instrument.tick_size}")
+    if outside:
+        warnings.append(f"PRICE_COLLAR: {outside}; sent at {bent}")
+    elif bent != price:
+        warnings.append(f"PRICE_TICK: {price} moved to {bent}, a multiple of {instrument.tick_size}")
+    return bent
 
 
-def _collar(instrument: Instrument, side: Side, price: Decimal, reference: Decimal) -> tuple[Decimal, str]:
-    """The price within the collar, on the tick, and a text when it was outside."""
-    tick = instrument.tick_size
-    inside = (price / tick).to_integral_value(ROUND_FLOOR if side is Side.BUY else ROUND_CEILING) * tick
-    if reference <= 0:
-        return inside, ""
+def _outside_collar(instrument: Instrument, price: Decimal, reference: Decimal) -> str:
+    """A text when the price is outside the collar; empty when inside, or when no reference is known."""
+    _require_finite("price", price)
     low, high = reference * instrument.collar_down, reference * instrument.collar_up
-    if low <= inside <= high:
-        return inside, ""
-    outside = f"price {price} is outside {low.normalize():f} to {high.normalize():f}"
-    if inside < low:
-        return (low / tick).to_integral_value(ROUND_CEILING) * tick, outside
-    return floor_to(high, tick), outside
+    if reference <= 0 or low <= price <= high:
+        return ""
+    return f"price {price} is outside {low.normalize():f} to {high.normalize():f}"
 
 
-def _size(instrument: Instrument, qty: Decimal, value_price: Decimal, reducing: bool) -> tuple[str, str]:
+def _bent_qty(instrument: Instrument, qty: Decimal, warnings: list[str]) -> Decimal:
+    """The quantity cut to the maximum and rounded down to the lot."""
+    bent = qty
+    if bent > instrument.max_qty:
+        bent = instrument.max_qty
+        warnings.append(f"QTY_MAX: {qty} cut to {bent}")
+    if bent > 0 and bent % instrument.lot_size:
+        bent = floor_to(bent, instrument.lot_size)
+        warnings.append(f"QTY_LOT: {qty} rounded down to {bent}, a multiple of {instrument.lot_size}")
+    return bent
+
+
+def _check_qty(instrument: Instrument, qty: Decimal) -> None:
     if qty <= 0:
-        return "QTY_ZERO", f"quantity is {qty}"
-    if qty % instrument.lot_size:
-        return "QTY_LOT", f"quantity {qty} is not a multiple of {instrument.lot_size}"
-    if qty < instrument.min_qty:
-        return "QTY_MIN", f"quantity {qty} is below {instrument.min_qty}"
+        raise _BrokenError("QTY_ZERO", f"quantity is {qty}")
     if qty > instrument.max_qty:
-        return "QTY_MAX", f"quantity {qty} is above {instrument.max_qty}"
-    if value_price <= 0:
-        return ("", "") if reducing else ("PRICE_UNAVAILABLE", "no price is known that could value the order")
-    notional = qty * value_price
-    if notional < instrument.min_notional and not reducing:
-        return "NOTIONAL_MIN", f"notional {notional.normalize():f} is below {instrument.min_notional}"
-    return "", ""
+        raise _BrokenError("QTY_MAX", f"quantity {qty} is above {instrument.max_qty}")
+    if qty % instrument.lot_size:
+        raise _BrokenError("QTY_LOT", f"quantity {qty} is not a multiple of {instrument.lot_size}")
+    if qty < instrument.min_qty:
+        raise _BrokenError("QTY_MIN", f"quantity {qty} is below {instrument.min_qty}")
+
+
+def _check_notional(instrument: Instrument, qty: Decimal, price: Decimal) -> None:
+    """Reducing orders are not held to it: venues exempt them."""
+    if price <= 0:
+        raise _BrokenError("PRICE_UNAVAILABLE", "no price is known that could value the order")
+    notional = qty * price
+    if notional < instrument.min_notional:
+        raise _BrokenError("NOTIONAL_MIN", f"notional {notional.normalize():f} is below {instrument.min_notional}")

@@ -1,19 +1,24 @@
 """A thread that ends the process when the loop stands still.
 
 A synchronous gate that never returns stops everything, cancels included, and no budget can see it. The watchdog
-dumps every stack to stderr and ends the process; the next start is recovery.
+dumps every stack to stderr and ends the process with exit code 3; the next start is recovery. Code that holds the
+interpreter's lock for ever, such as a runaway regular expression, stops this thread, too: then the interpreter's
+own timer, which needs no lock, dumps the stacks after twice the limit and ends the process with exit code 1.
 """
 
 from __future__ import annotations
 
 import faulthandler
 import os
-import sys
 import threading
 from collections.abc import Callable
 from typing import Final
 
 EXIT_CODE: Final = 3
+LOOKS: Final = 4
+"""How often the beat is looked at within the limit; that many idle looks in a row mean that the loop stands still."""
+
+STDERR: Final = 2
 
 
 class Watchdog:
@@ -48,18 +53,28 @@ class Watchdog:
             self._thread.join()
 
     def _watch(self) -> None:
-        seen = self._beats
-        while not self._done.wait(self._limit):
-            if self._beats == seen:
-                self._bark()
+        seen, idle = self._beats, 0
+        while idle < LOOKS:
+            faulthandler.dump_traceback_later(2 * self._limit, exit=True, file=STDERR)
+            if self._done.wait(self._limit / LOOKS):
+                faulthandler.cancel_dump_traceback_later()
                 return
+            idle = idle + 1 if self._beats == seen else 0
             seen = self._beats
+        faulthandler.cancel_dump_traceback_later()
+        self._bark()
 
     def _bark(self) -> None:
-        sys.stderr.write(
+        """Say why, and end; a stderr that nobody reads must not stop the end."""
+        speaker = threading.Thread(target=self._speak, daemon=True)
+        speaker.start()
+        speaker.join(timeout=1.0)
+        self._end(EXIT_CODE)
+
+    def _speak(self) -> None:
+        text = (
             f"WATCHDOG_EXPIRED limit_s={self._limit:g} action=exit\n"
             "The loop stood still: a gate, strategy or policy does not return. Start again to recover.\n"
         )
-        sys.stderr.flush()
-        faulthandler.dump_traceback(all_threads=True)
-        self._end(EXIT_CODE)
+        os.write(STDERR, text.encode())
+        faulthandler.dump_traceback(file=STDERR, all_threads=True)

@@ -74,7 +74,6 @@ class DecisionRow(msgspec.Struct, frozen=True):
     first_pass: tuple[GateRow, ...] = ()
     detail: str = ""
     warnings: tuple[str, ...] = ()
-    attempt: int = 1
     client_id: str = ""
 
 
@@ -124,9 +123,8 @@ def explain(record: Mapping[str, Any], meaning: Meaning, events: Sequence[Mappin
 
 
 def _verdict(row: DecisionRow) -> str:
-    again = f" (attempt {row.attempt})" if row.attempt > 1 else ""
     by = f" by {row.by}" if row.by else ""
-    return f"Decision {row.id}{again} was {row.outcome.upper()}{by}: {row.reason}."
+    return f"Decision {row.id} was {row.outcome.upper()}{by}: {row.reason}."
 
 
 def _why(row: DecisionRow, meaning: Meaning) -> Iterator[str]:
@@ -225,8 +223,8 @@ def _event(row: DecisionRow, event: Mapping[str, Any]) -> str:
     if "event" in event:
         rest = (f"{key} {value}" for key, value in event.items() if key not in ("event", "ts_ns"))
         return f"{at}{event['event']}: {', '.join(rest)}"
-    later = {key[4:]: value for key, value in event.items() if key.startswith("mid_")}
-    return "The mid price later: " + ", ".join(f"{_drift(row, mid)} after {when}" for when, mid in later.items())
+    later = sorted((float(key[4:-1]), mid) for key, mid in event.items() if key.startswith("mid_"))
+    return "The mid price later: " + ", ".join(f"{_drift(row, mid)} after {when:g} s" for when, mid in later)
 
 
 def _drift(row: DecisionRow, mid: float | None) -> str:

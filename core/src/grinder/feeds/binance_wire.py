@@ -141,19 +141,6 @@ class Outline(Struct, gc=False):
     result: Raw = Raw()
 
 
-class Header(Struct, gc=False):
-    """Names and times of a frame."""
-
-    stream: str = ""
-    data: HeaderData | Raw | None = None
-
-
-class HeaderData(Struct, gc=False):
-    """The event time of a frame."""
-
-    event_ms: int = field(name="E", default=0)
-
-
 decode_ticker = msgspec.json.Decoder(Frame[Ticker]).decode
 decode_spot_ticker = msgspec.json.Decoder(Frame[SpotTicker]).decode
 check_ticker = msgspec.json.Decoder(Frame[_TickerNumbers], strict=False).decode

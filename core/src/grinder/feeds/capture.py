@@ -5,16 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from grinder.feeds.binance import FUTURE_NS, NS_PER_MS, FrameError, Frames
+from grinder.feeds.binance import FUTURE_NS, NS_PER_MS, FrameError, Frames, Handler
 from grinder.feeds.binance_wire import decode_outline
 from grinder.feeds.layout import Blocks, Layout, Reject, Survey
 from grinder.types import MarketEvent
 
 _LINE = re.compile(rb"\d{1,19} \{")
 _EVENT_TIME = re.compile(rb'"E"\s*:\s*(\d{13})\b')
-# Where a line begins as nearly all do, names and times are at known places: 19 digits, then the head of a frame.
-_HEAD = b' {"stream":"'
-_NAME = 19 + len(_HEAD)
+# Nearly all lines begin with 19 digits and the head of a frame. The bytes between these places then tell the stream,
+# unless its name is too long for them.
+_FROM, _TO = 19, 55
+_HEAD = re.compile(rb' \{"stream":"([^"\\]+)"')
+_HEADS = 10_000
+"""Heads that are remembered."""
 _EVIDENCE = 1000
 """Lines that are looked at to tell the market."""
 
@@ -63,21 +66,25 @@ def _survey(blocks: Blocks, _reject: Reject) -> Survey:
             survey.spot = _is_spot(lines[:_EVIDENCE])
         survey.first_ns = survey.first_ns or next(_times(lines), 0)
         survey.last_ns = next(_times(lines[::-1]), survey.last_ns)
-        _survey_block(lines, survey, names)
+        heads = {line[_FROM:_TO] for line in lines}
+        found = {head: _HEAD.match(head) for head in heads}
+        names.update(match[1] for match in found.values() if match)
+        odd = {head for head, match in found.items() if not match}
+        for line in lines if odd else ():
+            if line[_FROM:_TO] in odd:
+                survey.behind_ns = max(survey.behind_ns, _survey_odd(line, names))
+        _survey_clock([line for line in lines if line[_FROM:_TO] not in odd] if odd else lines, survey)
     for name in names:
         survey.meet_stream(name.decode(errors="replace"))
     return survey
 
 
-def _survey_block(lines: list[bytes], survey: Survey, names: set[bytes]) -> None:
+def _survey_clock(lines: list[bytes], survey: Survey) -> None:
+    """How far the clock is behind, of lines that all begin as expected."""
     behind = survey.behind_ns
     previous = b""
     for line in lines:
-        if line[19:_NAME] != _HEAD:
-            behind = max(behind, _survey_odd(line, names))
-            continue
-        names.add(line[_NAME : line.find(b'"', _NAME)])
-        at = line.find(b'"E":', _NAME)
+        at = line.find(b'"E":', _FROM)
         if at < 0:
             continue
         event_ms = line[at + 4 : at + 17]
@@ -85,7 +92,7 @@ def _survey_block(lines: list[bytes], survey: Survey, names: set[bytes]) -> None
         if event_ms != previous:
             previous = event_ms
             try:
-                ahead = int(event_ms) * NS_PER_MS - int(line[:19])
+                ahead = int(event_ms) * NS_PER_MS - int(line[:_FROM])
             except ValueError:
                 continue
             if behind < ahead < FUTURE_NS:
@@ -110,25 +117,28 @@ def _survey_odd(line: bytes, names: set[bytes]) -> int:
 
 def _events(blocks: Blocks, frames: Frames, survey: Survey, shift_ns: int, reject: Reject) -> Iterator[MarketEvent]:
     owner = next(iter(survey.symbols)) if len(survey.symbols) == 1 else ""
-    handlers = frames.handlers
+    routes: dict[bytes, Handler] = {}
     number = 0
     previous = 0
     for lines in blocks:
         for number, line in enumerate(lines, number + 1):  # noqa: B020 - lines are counted across blocks
             try:
-                if line[19:_NAME] == _HEAD:
-                    local = int(line[:19]) + shift_ns
-                    payload = line[20:]
-                    handle = handlers.get(line[_NAME : line.find(b'"', _NAME)])
+                head = line[_FROM:_TO]
+                handle = routes.get(head)
+                if handle is not None:
+                    local = int(line[:_FROM]) + shift_ns
+                    payload = line[_FROM + 1 :]
                 elif line.strip():
                     local, payload = _parts(line)
                     local += shift_ns
-                    handle = None
+                    handle = frames.meet(payload, owner)
+                    if _HEAD.match(head) and len(routes) < _HEADS:
+                        routes[head] = handle
                 else:
                     continue
                 if local < previous:
                     raise FrameError("local_time", f"local time goes back by {previous - local} ns")
-                event = (handle or frames.meet(payload, owner))(payload, local)
+                event = handle(payload, local)
             except (ValueError, RecursionError) as error:
                 reject(number, error)
                 continue

@@ -151,4 +151,6 @@ class Breaker:
             ):
                 self.state, self.until, self.trips = BreakerState(state), until, trips
             case _:
-                raise StateError(f"saved breaker {saved!r:.200} is not a state, until and trips; the journal is damaged")
+                raise StateError(
+                    f"saved breaker {saved!r:.200} is not a state, until and trips; the journal is damaged"
+                )

@@ -2,21 +2,22 @@
 
 A gate that raises, answers with a wrong type, an undeclared reason or a non-finite number, is given missing or
 stale data, or (live) overruns its budget becomes a ``Fault``, which blocks or allows as its ``on_error`` says.
-The other gates are asked all the same.
+A block stays a block, however malformed or late. The other gates are asked all the same. Only KeyboardInterrupt
+passes through, since that is the operator's: the order it came in is not decided, and so not sent.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from math import isfinite
 from typing import Any, Final, TypeAlias
 
 import msgspec
 
 from grinder.clock import measure_ns
-from grinder.decisions import Abstain, Allow, Answer, Block, Fault, GateInfo, Inputs, Mode, Shrink, Warn
-from grinder.gates.breaker import Breaker, BreakerState
+from grinder.decisions import Abstain, Allow, Answer, Block, Fault, GateInfo, Mode, Shrink, Warn
+from grinder.gates.answers import UnsoundError, describe, is_plain, sound
+from grinder.gates.breaker import BreakerState
 from grinder.gates.stats import ALLOW, GateStats
 from grinder.settings.plugin import GateSettings
 from grinder.types import AccountView, MarketView, OrderIntent, RuntimeView
@@ -37,6 +38,21 @@ class BoundGate(msgspec.Struct, frozen=True, kw_only=True):
     settings: GateSettings
     reasons: frozenset[str]
     stats: GateStats
+
+    @property
+    def enforced(self) -> bool:
+        """Whether its answers bind."""
+        return self.info.mode is Mode.ENFORCE
+
+    @property
+    def fails_closed(self) -> bool:
+        """Whether a fault of it blocks."""
+        return self.settings.on_error != "allow"
+
+    @property
+    def bypassable(self) -> bool:
+        """Whether it offers a verdict breaker, has it switched on, and its answers bind."""
+        return self.enforced and self.settings.VERDICT_BREAKER and self.stats.verdict_breaker is not None
 
 
 class Evaluation(msgspec.Struct, frozen=True, gc=False):
@@ -59,17 +75,6 @@ def adapt(function: Callable[..., Any], argnames: Sequence[str], settings: GateS
     return call
 
 
-def traced(call: Call, name: str, trace: Trace) -> Call:
-    """The same call, printed with its order and its result."""
-
-    def shown(order: OrderIntent, market: MarketView, account: AccountView, runtime: RuntimeView, now: int) -> Any:
-        result = call(order, market, account, runtime, now)
-        trace(f"pre_order_gate {name} order={order.intent_id or order.symbol} now={now} -> {result!r}")
-        return result
-
-    return shown
-
-
 class Chain:
     """Evaluates one order through every gate.
 
@@ -77,7 +82,7 @@ class Chain:
         gates: in the order in which they are asked.
         live: whether an overrun of ``budget_us`` is a verdict; in replay it is only counted.
         first_block: stop at the first gate that blocks instead of asking all.
-        trace: where each call is printed, if anywhere.
+        trace: where each answer is printed, if anywhere.
     """
 
     def __init__(
@@ -88,32 +93,26 @@ class Chain:
         first_block: bool = False,
         trace: Trace | None = None,
     ) -> None:
-        active = [gate for gate in gates if gate.info.mode is not Mode.OFF]
-        self.infos = tuple(gate.info for gate in active)
-        self.gates = tuple(active)
+        self.gates = tuple(gate for gate in gates if gate.info.mode is not Mode.OFF)
+        self.infos = tuple(gate.info for gate in self.gates)
         self._live = live
         self._first_block = first_block
-        self._plan = tuple(self._compile(index, gate, trace) for index, gate in enumerate(active))
+        self._trace = trace
+        self._plan = tuple(
+            (
+                gate,
+                adapt(gate.function, gate.argnames, gate.settings),
+                gate.settings.budget_us * 1000,
+                gate.stats,
+                gate.stats.counts,
+                gate.stats.histogram,
+            )
+            for gate in self.gates
+        )
+        self._learners = tuple((index, gate) for index, gate in enumerate(self.gates) if gate.bypassable)
         self._roll_at = 0
 
-    @staticmethod
-    def _compile(index: int, gate: BoundGate, trace: Trace | None) -> tuple[Any, ...]:
-        call = adapt(gate.function, gate.argnames, gate.settings)
-        if trace is not None:
-            call = traced(call, gate.info.name, trace)
-        return (
-            index,
-            call,
-            gate.stats,
-            gate.stats.counts,
-            gate.stats.histogram.buckets,
-            gate.info.mode is Mode.ENFORCE,
-            gate.settings.budget_us * 1000,
-            "market" in gate.argnames,
-            gate,
-        )
-
-    def evaluate(
+    def evaluate(  # noqa: C901, PLR0917 - the hot loop: one more call per gate would cost as much as the gate
         self,
         order: OrderIntent,
         market: MarketView,
@@ -126,63 +125,76 @@ class Chain:
         if now >= self._roll_at:
             self._roll(now)
         answers: list[Answer] = []
-        blocker = -1
-        shrink: Decimal | None = None
+        unanimous = True
         begin = measure_ns()
-        for index, call, stats, counts, buckets, enforced, budget, needs_market, gate in self._plan:
+        for gate, call, budget, stats, counts, histogram in self._plan:
             guarded = stats.guarded
-            answer: Any
-            if guarded and stats.fault_breaker.allows(now) is BreakerState.OPEN:
-                answer = Fault("GATE_BREAKER_OPEN", "", gate.settings.on_error == "block")
-            elif market_fault and needs_market:
-                answer = Fault(market_fault, "", gate.settings.on_error == "block")
-            else:
+            answer: Any = unasked(gate, market_fault, now) if guarded or market_fault else None
+            if answer is None:
                 try:
                     answer = call(order, market, account, runtime, now)
-                    if answer.__class__ is not Allow or answer.inputs:
+                    if type(answer) is not Allow or not is_plain(answer.inputs):
                         answer = checked(gate, order, answer)
-                except Exception as error:  # noqa: BLE001 - isolating whatever a plugin raises is what a host is for
-                    answer = failed(gate, f"{type(error).__name__}: {error}")
-            end = measure_ns()
-            spent = end - begin
-            begin = end
-            buckets[spent.bit_length()] += 1
-            stats.histogram.total_ns += spent
-            if spent > budget:
-                stats.overruns += 1
-                if self._live:
-                    answer = overrun(gate, answer, spent)
-            if answer.__class__ is Allow and not guarded:
-                counts[ALLOW] += 1
-            else:
-                if guarded or answer.__class__ is Fault:
-                    answer = settle(gate, answer, now)
-                stats.count(answer, enforced)
-                if enforced:
-                    if answer.__class__ is Block or (answer.__class__ is Fault and answer.blocks):
-                        if blocker < 0:
-                            blocker = index
-                    elif answer.__class__ is Shrink and (shrink is None or answer.qty < shrink):
-                        shrink = answer.qty
+                except KeyboardInterrupt:
+                    raise
+                except BaseException as error:  # noqa: BLE001 - isolating whatever a plugin raises is what a host is for
+                    answer = failed(gate, error)
+                end = measure_ns()
+                spent = end - begin
+                begin = end
+                histogram.buckets[spent.bit_length()] += 1
+                histogram.total_ns += spent
+                if spent > budget:
+                    stats.overruns += 1
+                    if self._live:
+                        answer = late(gate, answer)
+                if type(answer) is Allow and not guarded:
+                    counts[ALLOW] += 1
+                    answers.append(answer)
+                    continue
+                answer = settle(gate, answer, now)
+            unanimous = False
+            stats.count(answer, gate.enforced)
             answers.append(answer)
-            if blocker >= 0 and self._first_block:
+            if self._first_block and gate.enforced and blocks(answer):
                 break
-        infos = self.infos if len(answers) == len(self.infos) else self.infos[: len(answers)]
-        return Evaluation(infos, tuple(answers), blocker, shrink)
+            begin = measure_ns()
+        evaluation = Evaluation(self.infos, tuple(answers), -1, None) if unanimous else self._combine(answers)
+        if self._trace is not None:
+            show(self._trace, order, now, evaluation)
+        return evaluation
 
     def learn(self, result: Evaluation, now: int) -> None:
-        """Feed the verdict breakers once the order is decided; blocks by other gates do not count."""
-        for gate, answer in zip(self.gates, result.answers, strict=False):
-            breaker = gate.stats.verdict_breaker
-            if breaker is None or gate.info.mode is not Mode.ENFORCE or breaker.state is not BreakerState.CLOSED:
+        """Feed the verdict breakers once an order is decided.
+
+        Orders that another gate blocks, faults and abstentions say nothing about whether this gate blocks too much.
+        """
+        for index, gate in self._learners:
+            if index >= len(result.answers) or self._blocked_by_other(index, result.answers):
                 continue
-            blocked = isinstance(answer, Block)
-            if result.blocker >= 0 and not blocked:
+            answer = result.answers[index]
+            if type(answer) is Fault or type(answer) is Abstain:
                 continue
-            gate.stats.judged += 1
-            gate.stats.judged_blocks += blocked
-            if blocked and breaker.bad(now, gate.stats.judged, gate.stats.judged_blocks):
-                gate.stats.changed()
+            bypassed = type(answer) is Warn and answer.reason == "GATE_BYPASSED"
+            gate.stats.judge(now, blocked=bypassed or type(answer) is Block)
+
+    def _blocked_by_other(self, index: int, answers: Sequence[Answer]) -> bool:
+        return any(
+            other != index and self.gates[other].enforced and blocks(answer) for other, answer in enumerate(answers)
+        )
+
+    def _combine(self, answers: Sequence[Answer]) -> Evaluation:
+        """What answers amount to of which not all allow."""
+        blocker = -1
+        shrink: Decimal | None = None
+        for index, answer in enumerate(answers):
+            if not self.gates[index].enforced:
+                continue
+            if blocks(answer):
+                blocker = index if blocker < 0 else blocker
+            elif isinstance(answer, Shrink) and (shrink is None or answer.qty < shrink):
+                shrink = answer.qty
+        return Evaluation(self.infos[: len(answers)], tuple(answers), blocker, shrink)
 
     def _roll(self, now: int) -> None:
         for gate in self.gates:
@@ -190,82 +202,63 @@ class Chain:
         self._roll_at = min((gate.stats.roll_at for gate in self.gates), default=NEVER)
 
 
-def failed(gate: BoundGate, error: str, reason: str = "GATE_ERROR") -> Fault:
-    """The fault that stands in for a gate's answer."""
-    return Fault(reason, error[:300], gate.settings.on_error == "block")
+def show(trace: Trace, order: OrderIntent, now: int, result: Evaluation) -> None:
+    """Print what each gate answered, as it is recorded."""
+    for info, answer in zip(result.gates, result.answers, strict=True):
+        trace(f"pre_order_gate {info.name} order={order.intent_id or order.symbol} now={now} -> {answer!r}")
+
+
+def blocks(answer: Answer) -> bool:
+    """Whether an enforced gate's answer blocks the order."""
+    return type(answer) is Block or (type(answer) is Fault and answer.blocks)
+
+
+def unasked(gate: BoundGate, market_fault: str, now: int) -> Fault | None:
+    """The answer for a gate that must not be called: its fault breaker is open, or its market data is no good."""
+    if gate.stats.fault_breaker.state_at(now) is BreakerState.OPEN:
+        reason = "GATE_BREAKER_OPEN"
+    elif market_fault and "market" in gate.argnames:
+        reason = market_fault
+    else:
+        return None
+    gate.stats.unasked += 1
+    return Fault(reason, "", gate.fails_closed)
 
 
 def checked(gate: BoundGate, order: OrderIntent, answer: object) -> Answer:
-    """The answer if it is well formed, else a fault. A malformed block still blocks."""
-    if not isinstance(answer, Allow | Warn | Shrink | Block | Abstain):
-        return failed(gate, f"returned {type(answer).__name__} instead of a verdict")
-    problem, reason = "", "GATE_ERROR"
-    if not isinstance(answer, Allow) and answer.reason not in gate.reasons:
-        problem = f"reason {answer.reason!r} is not declared in the plugin's REASONS"
-    elif isinstance(answer, Shrink) and not _shrinks(answer.qty, order.qty):
-        problem = f"shrink to {answer.qty!r} is not between zero and the order's {order.qty}"
-    elif bad := unfit_input(answer.inputs):
-        problem, reason = bad, "INPUT_NONFINITE"
-    if not problem:
+    """The answer if it is well formed, else a fault."""
+    try:
+        return sound(answer, gate.reasons, order.qty)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - the answer's own objects are the plugin's code
+        return failed(gate, error, blocked=isinstance(answer, Block))
+
+
+def failed(gate: BoundGate, error: BaseException, *, blocked: bool = False) -> Fault:
+    """The fault that stands in for a gate's answer; ``blocked`` when that was a block."""
+    reason = error.reason if isinstance(error, UnsoundError) else "GATE_ERROR"
+    return Fault(reason, describe(error), blocked or gate.fails_closed)
+
+
+def late(gate: BoundGate, answer: Answer) -> Fault:
+    """The verdict on a call that took too long (live only)."""
+    if isinstance(answer, Fault):
         return answer
-    fault = failed(gate, problem, reason)
-    return Fault(fault.reason, fault.error, True) if isinstance(answer, Block) else fault
-
-
-def _shrinks(qty: object, wanted: Decimal | None) -> bool:
-    return isinstance(qty, Decimal) and qty.is_finite() and wanted is not None and 0 < qty < wanted
-
-
-def unfit_input(inputs: Inputs) -> str:
-    """Why the inputs cannot be recorded: a value that is not finite, or not a plain scalar; empty when fit."""
-    for key, value in inputs.items():
-        kind = value.__class__
-        if kind is float:
-            fit = isfinite(value)  # type: ignore[arg-type]
-        elif kind is Decimal:
-            fit = value.is_finite()  # type: ignore[union-attr]
-        else:
-            fit = kind is int or kind is str or kind is bool or value is None
-        if not fit or key.__class__ is not str:
-            return f"input {key}={value!r} is not a finite number or plain text"
-    return ""
-
-
-def overrun(gate: BoundGate, answer: Answer, spent: int) -> Fault:
-    """The verdict on a gate that took too long (live only). A block stays one."""
-    fault = failed(gate, f"took {spent // 1000} us, budget {gate.settings.budget_us} us", "GATE_TIMEOUT")
-    return Fault(fault.reason, fault.error, True) if isinstance(answer, Block) else fault
+    said = type(answer).__name__ if isinstance(answer, Allow) else f"{type(answer).__name__} {answer.reason}"
+    text = f"answered {said} after its budget of {gate.settings.budget_us} us"
+    return Fault("GATE_TIMEOUT", text, gate.fails_closed or isinstance(answer, Block))
 
 
 def settle(gate: BoundGate, answer: Answer, now: int) -> Answer:
-    """Feed the fault breaker, and answer for a gate that is only being probed."""
+    """Feed the fault breaker with a call, and answer for a gate that is being probed or bypassed."""
     stats = gate.stats
-    faulty = isinstance(answer, Fault) and answer.reason in OWN_FAULTS
-    breaker = stats.fault_breaker
-    if breaker.state is BreakerState.HALF_OPEN:
-        if breaker.probed(now, not faulty):
-            stats.changed()
-        return Fault("GATE_BREAKER_OPEN", "probe", gate.settings.on_error == "block")
-    if faulty:
-        stats.faults += 1
-        if breaker.bad(now, stats.calls + 1, stats.faults):
-            stats.changed()
-    elif gate.info.mode is Mode.ENFORCE and stats.verdict_breaker is not None:
-        return _bypassed(stats, stats.verdict_breaker, answer, now)
+    probe = stats.fault_breaker.state is BreakerState.HALF_OPEN
+    stats.called(now, faulty=isinstance(answer, Fault))
+    if probe:
+        said = answer.error if isinstance(answer, Fault) else f"probe answered {type(answer).__name__}"
+        return Fault("GATE_BREAKER_OPEN", said, gate.fails_closed)
+    if gate.bypassable and isinstance(answer, Block) and stats.bypassing:
+        stats.bypassed += 1
+        return Warn("GATE_BYPASSED", {**answer.inputs, "would_block": answer.reason})
     return answer
-
-
-def _bypassed(stats: GateStats, breaker: Breaker, answer: Answer, now: int) -> Answer:
-    state = breaker.allows(now)
-    if state is BreakerState.CLOSED:
-        return answer
-    if state is BreakerState.HALF_OPEN and breaker.probed(now, not isinstance(answer, Block)):
-        stats.changed()
-    if not isinstance(answer, Block):
-        return answer
-    stats.bypassed += 1
-    return Warn("GATE_BYPASSED", {**answer.inputs, "would_block": answer.reason})
-
-
-OWN_FAULTS: Final = frozenset(("GATE_ERROR", "GATE_TIMEOUT", "INPUT_NONFINITE"))
-"""Faults of the gate itself; missing or stale data is not the gate's fault and does not feed its breaker."""

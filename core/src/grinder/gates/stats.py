@@ -71,6 +71,11 @@ class GateStats:
         return sum(self.counts) - self.unasked
 
     @property
+    def bypassing(self) -> bool:
+        """Whether the verdict breaker is not closed, so that blocks do not bind."""
+        return self.verdict_breaker is not None and self.verdict_breaker.state is not BreakerState.CLOSED
+
+    @property
     def roll_at(self) -> int:
         """When the next window must move."""
         if self.verdict_breaker is None:
@@ -111,7 +116,7 @@ class GateStats:
             return
         self.judged += 1
         self.judged_blocks += blocked
-        if breaker.state is BreakerState.HALF_OPEN:
+        if breaker.state_at(now) is BreakerState.HALF_OPEN:
             changed = breaker.probed(now, self.judged, self.judged_blocks, good=not blocked)
         else:
             changed = blocked and breaker.bad(now, self.judged, self.judged_blocks)

@@ -148,7 +148,7 @@ def _announced(group: str) -> Iterable[PluginRecord]:
 def _files(folder: Path) -> Iterable[PluginRecord]:
     if not folder.is_dir():
         raise ConfigError(f"plugins directory {folder} is not a directory; create it or drop the setting")
-    for path in sorted(folder.glob("*.py")):
+    for path in folder.glob("*.py"):
         record = PluginRecord(group=PLUGINS, name=path.stem, target=str(path))
         problem = unsafe(path)
         yield record.moved(PluginState.REFUSED, problem) if problem else record

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Mapping, Sequence
+from importlib.machinery import SourceFileLoader
 from importlib.metadata import EntryPoint
-from pathlib import Path
-from types import MappingProxyType, ModuleType
+from importlib.util import module_from_spec, spec_from_loader
+from types import CodeType, MappingProxyType, ModuleType
 from typing import Any, Final
 
 from grinder.errors import ConfigError, PluginError
@@ -104,12 +104,11 @@ def load_extension(
 def _load(record: PluginRecord) -> Any:
     if record.distribution:
         return EntryPoint(record.name, record.target, record.group).load()
-    path = Path(record.target)
     module_name = f"grinder_plugins_dir.{record.name}"
-    spec = importlib.util.spec_from_file_location(module_name, path)
+    spec = spec_from_loader(module_name, _UncachedLoader(module_name, record.target))
     if spec is None or spec.loader is None:
-        raise ImportError(f"{path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
+        raise ImportError(f"{record.target} cannot be loaded")
+    module = module_from_spec(spec)
     sys.modules[module_name] = module  # pydantic and typing look a class's module up by name
     try:
         spec.loader.exec_module(module)
@@ -119,9 +118,24 @@ def _load(record: PluginRecord) -> Any:
     return module
 
 
+class _UncachedLoader(SourceFileLoader):
+    """Runs the file that was checked, never bytecode beside it that somebody else may have written."""
+
+    def get_code(self, fullname: str) -> CodeType:  # noqa: ARG002 - the loader protocol
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
+def declaration(loaded: Any, name: str) -> Any:
+    """What a plugin declares beside its hooks: an attribute of it, or of the module that defines its class."""
+    own = getattr(loaded, name, None)
+    if own is None and not isinstance(loaded, ModuleType):
+        return getattr(sys.modules.get(type(loaded).__module__), name, None)
+    return own
+
+
 def api_range(loaded: Any) -> str:
-    """The range of hook versions that a module declares; empty when it declares none."""
-    declared = getattr(loaded, "GRINDER_API", None)
+    """The range of hook versions that a plugin declares; empty when it declares none."""
+    declared: str | None = declaration(loaded, "GRINDER_API")
     return "" if declared is None else declared
 
 

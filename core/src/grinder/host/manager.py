@@ -21,7 +21,7 @@ from grinder.host import hookspecs
 from grinder.host.calls import Caller, Implementation, OnFault, Trace
 from grinder.host.discovery import PLUGINS, PluginRecord, PluginState, decide, listed, missing
 from grinder.host.hookspecs import PluginContext
-from grinder.host.loading import PluginImportError, api_range, import_record
+from grinder.host.loading import PluginImportError, api_range, declaration, import_record
 from grinder.host.models import check_reasons
 from grinder.host.signatures import GATE, SPECS, check_plugin
 from grinder.reasons import CORE_REASONS, ReasonRegistry
@@ -244,7 +244,7 @@ class Host:
     def _register(self, record: PluginRecord) -> PluginRecord:
         plugin = import_record(record)
         model = check_plugin(self._manager, record.name, plugin)
-        reasons = check_reasons(record.name, getattr(plugin, "REASONS", {}))
+        reasons = check_reasons(record.name, declaration(plugin, "REASONS"))
         self._reasons.extend(record.name, reasons)
         try:
             self._manager.register(plugin, record.name)

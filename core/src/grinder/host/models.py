@@ -40,11 +40,13 @@ def check_model(plugin: str, source: str, model: object, base: type[Section]) ->
 
 
 def check_reasons(plugin: str, declared: object) -> Mapping[str, str]:
-    """A plugin's ``REASONS``, if it is a mapping from code to sentence.
+    """A plugin's ``REASONS``, if it is a mapping from code to sentence; None declares none.
 
     Raises:
         PluginError: it is something else.
     """
+    if declared is None:
+        return {}
     if isinstance(declared, Mapping) and all(isinstance(text, str) for row in declared.items() for text in row):
         return declared
     raise PluginError(plugin, "REASONS must map each reason code to a sentence, like {'SPREAD_WIDE': 'The ...'}")

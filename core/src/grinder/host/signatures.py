@@ -13,6 +13,7 @@ import pluggy
 from grinder.errors import PluginError
 from grinder.host import hookspecs
 from grinder.host.hints import contradiction
+from grinder.host.loading import CRASHES
 from grinder.host.models import check_model
 from grinder.settings.plugin import GateSettings, PluginSettings
 
@@ -161,7 +162,7 @@ def _settings_model(name: str, found: Mapping[str, Callable[..., Any]]) -> type[
         raise PluginError(name, f"hook {SETTINGS}() is missing: every plugin declares its settings")
     try:
         declared = declare()
-    except Exception as error:
+    except CRASHES as error:
         raise PluginError(name, f"{signature(SETTINGS, declare)}: raised {type(error).__name__}: {error}") from error
     base = GateSettings if GATE in found else PluginSettings
     return check_model(name, signature(SETTINGS, declare), declared, base)

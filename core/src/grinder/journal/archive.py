@@ -14,14 +14,16 @@ from collections.abc import Container, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
+from grinder.errors import StateError
 from grinder.journal.files import sync_directory
 from grinder.journal.records import Row, intent_intact, signed
 from grinder.journal.schema import ARCHIVED_TABLES, PUT_META
 
 FOLDER: Final = "archive"
-# Few enough that the process that writes the journal waits no more than milliseconds for its turn.
+# Few enough that whoever writes to the journal waits no more than milliseconds for its turn.
 _BATCH: Final = 200
 
 
@@ -29,7 +31,7 @@ def _day(ts_ns: int) -> str:
     return datetime.fromtimestamp(ts_ns // 10**9, UTC).date().isoformat()
 
 
-def move(db: sqlite3.Connection, directory: Path, before_ns: int, keep: Container[str]) -> int:
+def move(db: sqlite3.Connection, directory: Path, before_ns: int, keep: Container[str], turn: Lock) -> int:
     """Move decisions made before a time, other than those of the orders to ``keep``.
 
     Args:
@@ -37,10 +39,14 @@ def move(db: sqlite3.Connection, directory: Path, before_ns: int, keep: Containe
         directory: the data directory.
         before_ns: decisions at or after this time stay.
         keep: client order ids that stay, because their orders are not final.
+        turn: held by whoever writes to the journal.
 
     Returns:
         How many decisions were moved.
     """
+    # Whoever writes must not wait for the disk: a removal that a power cut undoes is made again.
+    db.execute("PRAGMA main.synchronous = NORMAL")
+    db.execute("PRAGMA wal_autocheckpoint = 0")
     rows: list[tuple[int, int, str]] = db.execute(
         "SELECT seq, ts_ns, client_id FROM intents WHERE ts_ns < ? ORDER BY seq", (before_ns,)
     ).fetchall()
@@ -48,20 +54,20 @@ def move(db: sqlite3.Connection, directory: Path, before_ns: int, keep: Containe
     for day, group in groupby(old, key=lambda row: _day(row[1])):
         _attach(db, directory / FOLDER / f"{day}.sqlite")
         try:
-            _move_day(db, [(seq, client_id) for seq, _, client_id in group])
+            _move_day(db, [(seq, client_id) for seq, _, client_id in group], turn)
         finally:
             db.execute("DETACH day")
     return len(old)
 
 
-def _move_day(db: sqlite3.Connection, intents: Sequence[tuple[int, str]]) -> None:
+def _move_day(db: sqlite3.Connection, intents: Sequence[tuple[int, str]], turn: Lock) -> None:
     events: dict[str, list[int]] = {client_id: [] for _, client_id in intents if client_id}
     for seq, client_id in db.execute("SELECT seq, client_id FROM main.order_events"):
         if client_id in events:
             events[client_id].append(seq)
     for start in range(0, len(intents), _BATCH):
         batch = intents[start : start + _BATCH]
-        _move_batch(db, [seq for seq, _ in batch], [seq for _, key in batch for seq in events.get(key, ())])
+        _move_batch(db, [seq for seq, _ in batch], [seq for _, key in batch for seq in events.get(key, ())], turn)
 
 
 def _attach(db: sqlite3.Connection, path: Path) -> None:
@@ -74,12 +80,12 @@ def _attach(db: sqlite3.Connection, path: Path) -> None:
         db.execute(sql.format(schema="IF NOT EXISTS day."))
 
 
-def _move_batch(db: sqlite3.Connection, intents: Sequence[int], events: Sequence[int]) -> None:
+def _move_batch(db: sqlite3.Connection, intents: Sequence[int], events: Sequence[int], turn: Lock) -> None:
     moves = (("intents", _within(intents)), ("order_events", _within(events)))
     with _transaction(db, "BEGIN"):
         for table, rows in moves:
             db.execute(f"INSERT OR IGNORE INTO day.{table} SELECT * FROM main.{table} {rows}")  # noqa: S608 - our own
-    with _transaction(db, "BEGIN IMMEDIATE"):
+    with turn, _transaction(db, "BEGIN IMMEDIATE"):
         for table, rows in moves:
             db.execute(f"DELETE FROM main.{table} {rows}")  # noqa: S608 - our own names and numbers
         count, last = (_number(db, key) for key in ("archived", "archived_seq"))
@@ -108,11 +114,24 @@ def _transaction(db: sqlite3.Connection, begin: str) -> Iterator[None]:
 
 
 def decision(directory: Path, key: str) -> bytes | None:
-    """The archived decision about an intent, by intent id or client order id; None if there is none."""
-    sql = "SELECT * FROM intents WHERE intent_id = ? OR client_id = ?"
+    """The archived decision about an intent, by intent id or client order id; None if there is none.
+
+    Raises:
+        StateError: a day's file is damaged.
+    """
+    sql = "SELECT * FROM intents WHERE intent_id = ?1 OR (client_id = ?1 AND client_id <> '')"
     for path in sorted((directory / FOLDER).glob("*.sqlite"), reverse=True):
-        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
-            row: Row | None = db.execute(sql, (key, key)).fetchone()
-        if row is not None and intent_intact(row):
-            return bytes(row[-2])
+        fault: object = "a decision does not match its checksum"
+        try:
+            with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
+                row: Row | None = db.execute(sql, (key,)).fetchone()
+            if row is None:
+                continue
+            if intent_intact(row):
+                return bytes(row[-2])
+        except sqlite3.Error as error:
+            fault = error
+        raise StateError(
+            f"{path} is damaged: {fault}; put a backup in its place, or move it aside: only the past is in it"
+        )
     return None

@@ -28,6 +28,7 @@ from grinder.journal.records import (
     order_after,
     order_of,
 )
+from grinder.journal.schema import EVERYTHING
 from grinder.types import FINAL_STATES, Fill
 
 _BY_INTENT: Final = "SELECT * FROM intents WHERE intent_id = ?"
@@ -90,6 +91,12 @@ class Reader:
                     raise damaged(self.path, f"a row does not match its checksum ({sql}, first column {row[0]!r})")
                 yield row
 
+    def verify(self) -> None:
+        """Read every row, and hold it against its checksum."""
+        for sql in EVERYTHING:
+            for _ in self._rows(sql):
+                pass
+
     def decisions(self) -> Iterator[bytes]:
         """Every decision record that is not archived, in the order in which they were made."""
         for row in self._rows("SELECT * FROM intents ORDER BY seq"):
@@ -98,10 +105,7 @@ class Reader:
     def decision(self, key: str) -> bytes | None:
         """The decision about an intent, by intent id or client order id; archived ones too. None if there is none."""
         row = self._first(_BY_INTENT, key) or self._first(_BY_CLIENT, key)
-        if row is not None:
-            return bytes(row[-2])
-        with reading(self.path):
-            return archive.decision(self.directory, key)
+        return archive.decision(self.directory, key) if row is None else bytes(row[-2])
 
     def order(self, client_id: str) -> OrderRecord | None:
         """An order as it is now, final or not; None when it is not here, or archived.

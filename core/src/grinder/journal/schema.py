@@ -45,6 +45,15 @@ TABLES: Final = (
     "CREATE TABLE state (key TEXT PRIMARY KEY, value TEXT NOT NULL, crc INTEGER NOT NULL) WITHOUT ROWID",
 )
 
+EVERYTHING: Final = (
+    "SELECT * FROM meta",
+    "SELECT * FROM intents",
+    "SELECT * FROM order_events",
+    "SELECT * FROM fills",
+    "SELECT * FROM cursors",
+    "SELECT * FROM state",
+)
+
 # Writing a row once more changes nothing, so that a commit whose outcome is in doubt can be repeated.
 INSERT_INTENT: Final = """INSERT INTO intents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (seq) DO NOTHING"""

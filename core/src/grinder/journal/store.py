@@ -78,6 +78,8 @@ class Journal(Reader):
             if not os.path.lexists(path):
                 files.create(path, tag or random_tag())
             files.check(path)
+            with Reader.open(directory) as reader:
+                reader.verify()
             journal = cls(directory, files.connect_writer(path, sync), lock)
         except BaseException:
             lock.close()
@@ -248,7 +250,7 @@ class Journal(Reader):
                 if isinstance(error, sqlite3.Error):
                     raise self._unwritten(error) from error
                 raise
-            del self._batch[:count]
+            self._batch.clear()
 
     def _roll_back(self) -> None:
         if self._db.in_transaction:
@@ -278,13 +280,15 @@ class Journal(Reader):
     def archive(self, before_ns: int) -> int:
         """Move decisions made before a time, and their orders where final, into the files of their days.
 
+        Commits go on meanwhile, slowed by the work on the disk: a quiet hour is the time for it.
+
         Returns:
             How many decisions were moved.
         """
         with Reader.open(self.directory) as reader:
             keep = reader.open_orders()
         with files.reading(self.path), contextlib.closing(sqlite3.connect(self.path, isolation_level=None)) as db:
-            return archive.move(db, self.directory, before_ns, keep)
+            return archive.move(db, self.directory, before_ns, keep, self._committing)
 
     def close(self) -> None:
         """Commit what is left, and give the data directory back.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import islice
 
 from grinder.types import Level, Side
@@ -12,7 +12,7 @@ from grinder.types import Level, Side
 _INF = math.inf
 _SLACK = 1000
 """Removed levels that may stay in any case."""
-_FEW = 64
+_FEW = 16
 """Up to this many new prices are inserted one by one; more are appended and sorted together."""
 
 
@@ -28,7 +28,7 @@ class Ladder:
         unreadable: levels thrown away because price or quantity is no finite number.
     """
 
-    __slots__ = ("_order", "_purge_at", "_sign", "_sorted", "quantities", "unreadable")
+    __slots__ = ("_key_of", "_order", "_purge_at", "_sign", "quantities", "unreadable")
 
     def __init__(self, side: Side) -> None:
         self._sign = side.sign
@@ -38,10 +38,10 @@ class Ladder:
     def replace(self, levels: Sequence[Level]) -> None:
         """Forget everything and start from these levels."""
         self.quantities: dict[str, str] = dict(levels)
-        # (rank, price string), worst first, so that changes near the best move little; a rank is a signed price.
-        self._order: list[tuple[float, str]] = []
-        # How many of the dict's keys, from its first, the order holds.
-        self._sorted = 0
+        # Ranks are prices with the sign that puts the best last, so that changes near the best move little. They
+        # stand for the first keys of the dict, as many as there are ranks.
+        self._order: list[float] = []
+        self._key_of: dict[float, str] = {}
         self._purge_at = 2 * len(self.quantities) + _SLACK
 
     def update(self, levels: Sequence[Level]) -> None:
@@ -59,42 +59,60 @@ class Ladder:
 
     def top(self, count: int) -> tuple[tuple[float, float], ...]:
         """The best ``count`` (price, quantity) levels, best first."""
-        quantities, order, sign = self.quantities, self._order, self._sign
-        if len(quantities) != self._sorted:
-            self._sort_in(islice(reversed(quantities), len(quantities) - self._sorted))
+        quantities, order, key_of, sign = self.quantities, self._order, self._key_of, self._sign
+        if len(quantities) != len(order):
+            self._sort_in()
         found: list[tuple[float, float]] = []
         at = len(order)
         while at and len(found) < count:
             at -= 1
-            rank, key = order[at]
+            rank = order[at]
+            key = key_of[rank]
             qty = self._readable(quantities[key])
             if qty > 0.0:
                 found.append((sign * rank, qty))
             else:
-                del order[at], quantities[key]
-                self._sorted -= 1
+                del order[at], key_of[rank], quantities[key]
         return tuple(found)
 
-    def _sort_in(self, keys: Iterable[str]) -> None:
+    def _sort_in(self) -> None:
         """Bring prices that are new in the dict into the order."""
-        new = []
-        for key in list(keys):
+        order, key_of = self._order, self._key_of
+        keys = list(islice(reversed(self.quantities), len(self.quantities) - len(order)))
+        try:
+            ranks = list(map(float, keys)) if self._sign > 0 else [-float(key) for key in keys]
+        except ValueError:
+            ranks = [math.nan]
+        if not math.isfinite(sum(ranks)):
+            self._rebuild()
+            return
+        key_of.update(zip(ranks, keys, strict=True))
+        if len(ranks) > _FEW:
+            order += ranks
+            order.sort()
+        else:
+            for rank in ranks:
+                insort(order, rank)
+        if len(key_of) != len(order):
+            self._rebuild()
+
+    def _rebuild(self) -> None:
+        """Start the order anew without prices that are no number; of two ways to write one price the later stays."""
+        self._key_of.clear()
+        for key in list(self.quantities):
             try:
                 rank = self._sign * float(key)
             except ValueError:
-                rank = _INF
-            if -_INF < rank < _INF:
-                new.append((rank, key))
-            else:
+                rank = math.nan
+            if not -_INF < rank < _INF:
                 del self.quantities[key]
                 self.unreadable += 1
-        if len(new) > _FEW:
-            self._order += new
-            self._order.sort()
-        else:
-            for pair in new:
-                insort(self._order, pair)
-        self._sorted += len(new)
+                continue
+            other = self._key_of.pop(rank, None)
+            if other is not None:
+                del self.quantities[other]
+            self._key_of[rank] = key
+        self._order[:] = sorted(self._key_of)
 
     def _readable(self, text: str) -> float:
         try:
@@ -108,7 +126,7 @@ class Ladder:
 
     def _purge(self) -> None:
         """Drop the levels that have been removed."""
-        self.quantities = {p: q for p, q in self.quantities.items() if self._readable(q)}
-        self._order = [pair for pair in self._order if pair[1] in self.quantities]
-        self._sorted = len(self._order)
-        self._purge_at = 2 * len(self.quantities) + _SLACK
+        quantities = self.quantities = {p: q for p, q in self.quantities.items() if self._readable(q)}
+        self._key_of = {rank: key for rank, key in self._key_of.items() if key in quantities}
+        self._order = sorted(self._key_of)
+        self._purge_at = 2 * len(quantities) + _SLACK

@@ -28,7 +28,7 @@ Message: TypeAlias = Admitted | Query | SnapshotRequest
 def receive(venue: Venue, message: Message) -> None:
     """Handle one message that has arrived, as one transaction."""
     if isinstance(message, Query):
-        order = venue.find(message.client_id)
+        order = venue.state.find(message.client_id)
         known = order is not None and order.symbol == message.symbol
         venue.say(order.found() if order is not None and known else NotFound(message.client_id))
     elif isinstance(message, SnapshotRequest):
@@ -39,7 +39,7 @@ def receive(venue: Venue, message: Message) -> None:
         amend(venue, message)
     else:
         cancel(venue, message)
-    venue.commit()
+    venue.state.commit()
 
 
 def place(venue: Venue, message: Admitted) -> None:
@@ -92,7 +92,7 @@ def amend(venue: Venue, message: Admitted) -> None:
 
 
 def _target(venue: Venue, message: Admitted) -> Order | None:
-    order = venue.orders.open.get(message.target_client_id)
+    order = venue.state.orders.open.get(message.target_client_id)
     return order if order is not None and order.symbol == message.intent.symbol else None
 
 
@@ -116,8 +116,8 @@ def _refuse_placement(venue: Venue, message: Admitted) -> Refusal | None:
         touch=venue.matcher(intent.symbol).display.touch(),
     )
     return (
-        rules.check_mode(intent, reduce_only=message.reduce_only, hedge=venue.account.hedge)
-        or (rules.DUPLICATE_ID if message.client_id in venue.orders.open else None)
+        rules.check_mode(intent, reduce_only=message.reduce_only, hedge=venue.state.account.hedge)
+        or (rules.DUPLICATE_ID if message.client_id in venue.state.orders.open else None)
         or terms.refusal()
         or _refuse_for_account(venue, intent, terms)
         or (rules.WOULD_TAKE if terms.post_only and terms.would_take else None)

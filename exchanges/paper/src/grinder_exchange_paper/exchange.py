@@ -12,6 +12,7 @@ from grinder_exchange_paper.desk import Message, Query, SnapshotRequest
 from grinder_exchange_paper.log import VenueLog
 from grinder_exchange_paper.matching import Matcher
 from grinder_exchange_paper.settings import Settings
+from grinder_exchange_paper.state import State
 from grinder_exchange_paper.venue import NAME, Venue
 
 NEVER: Final = 1 << 62
@@ -42,6 +43,7 @@ class PaperExchange:
         "_outbox",
         "_response_ns",
         "_settings",
+        "_started",
         "_venue",
         "due_ns",
     )
@@ -56,6 +58,7 @@ class PaperExchange:
         self._inbox: deque[tuple[int, Message]] = deque()
         self._outbox: deque[tuple[int, Update]] = deque()
         self._matchers: dict[str, Matcher] = {}
+        self._started = False
         self.due_ns = NEVER
 
     def start(self, context: ExchangeContext) -> None:
@@ -66,25 +69,27 @@ class PaperExchange:
         """
         self._clock: Clock = context.clock
         self._log = VenueLog(context.data_dir / LOG_NAME, resume=context.resume)
-        self._venue = Venue(self._settings, context, self._log)
         try:
-            self._venue.restore()
+            self._venue = Venue(self._settings, context, self._log)
             self._log.flush()
         except StateError:
             self._log.close()
             raise
         self._matchers = self._venue.matchers
+        self._started = True
 
     @property
-    def state(self) -> Venue:
-        """The venue's own state, for reports and tests; it runs ahead of what ``poll`` has told."""
-        return self._venue
+    def state(self) -> State:
+        """The venue's own account and orders; they run ahead of what ``poll`` has told."""
+        return self._venue.state
 
     def submit(self, order: Admitted) -> None:
         """Send a message; it arrives after the entry latency. Placements are noted in the log at once."""
         now = self._clock.now_ns()
         if order.intent.kind is IntentKind.PLACE:
-            self._venue.send(order.client_id, order.intent.symbol, now)
+            if order.intent.symbol in self._venue.instruments:
+                self._venue.matcher(order.intent.symbol)  # from now on its market is watched
+            self._venue.state.send(order.client_id, now)
             self._log.flush()
         self._post(now, order)
 
@@ -120,7 +125,7 @@ class PaperExchange:
             return
         matcher.on_event(event)
         if self._venue.said:
-            self._venue.commit()
+            self._venue.state.commit()
             self._publish()
 
     def _publish(self) -> None:
@@ -150,5 +155,7 @@ class PaperExchange:
     def stop(self) -> None:
         """Close the log. What rests stays in it; what is under way is lost."""
         self._matchers = {}
-        self._log.flush()
-        self._log.close()
+        if self._started:
+            self._started = False
+            self._log.flush()
+            self._log.close()

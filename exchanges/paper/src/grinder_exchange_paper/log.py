@@ -168,13 +168,13 @@ class VenueLog:
             os.close(self._fd)
             self._fd = -1
 
-    def read(self, containing: str = "") -> Iterator[tuple[int, list[Record]]]:
-        """Line numbers and records, of all lines or of those that contain a text, in order.
+    def read(self, name: str = "") -> Iterator[tuple[int, list[Record]]]:
+        """Line numbers and records, of all lines or of those in which a client id occurs, in order.
 
         Raises:
             StateError: a line is corrupt.
         """
-        needle = containing.encode()
+        needle = _encode(name) if name else b""
         with self.path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 if needle in line:

@@ -38,7 +38,7 @@ def shown(order: Order, displayed: int, at_ns: int) -> None:
 
 def printed(order: Order, lots: int, at_ns: int) -> int:
     """How many lots of a print at its price reach the order; what was ahead of it goes first."""
-    if at_ns < order.joined_ns:
+    if at_ns < order.joined_ns or order.ahead >= UNSEEN:
         return 0
     if 0 < at_ns <= order.shown_ns:
         counted = min(lots, order.credit)

@@ -8,6 +8,8 @@ from typing import Final, NamedTuple
 from grinder import Instrument, OrderIntent, PositionSide, Side
 
 ZERO: Final = Decimal(0)
+MAX_PRICE: Final = Decimal(10**9)
+"""Instruments carry no highest price; this one keeps all arithmetic exact."""
 
 
 class Refusal(NamedTuple):
@@ -101,6 +103,8 @@ class Terms(NamedTuple):
             return Refusal("-1130", "Data sent for parameter 'price' is not valid.")
         if self.price <= 0:
             return Refusal("-4001", "Price less than 0.")
+        if self.price > MAX_PRICE:
+            return Refusal("-4002", "Price greater than max price.")
         if self.price % self.instrument.tick_size:
             return Refusal("-4014", "Price not increased by tick size.")
         return None

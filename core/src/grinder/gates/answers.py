@@ -1,0 +1,153 @@
+"""Whether what a gate answered is well formed: a verdict, its declared reason, inputs that can be recorded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from math import isfinite
+from types import NoneType
+from typing import Any, Final
+
+import msgspec
+
+from grinder.decisions import Abstain, Allow, Block, Input, Inputs, Shrink, Verdict, Warn
+
+SHOWN: Final = 300
+"""Characters of an error that a record keeps."""
+
+BITS: Final = 63
+"""Size of an integer that a record keeps; longer ones cannot always be written as text."""
+
+_VERDICTS: Final = frozenset((Allow, Warn, Shrink, Block, Abstain))
+_ADDRESS: Final = re.compile(r" at 0x[0-9a-fA-F]+")
+
+
+def _never(_value: object) -> bool:
+    return False
+
+
+def _always(_value: object) -> bool:
+    return True
+
+
+def _short(value: int) -> bool:
+    return value.bit_length() <= BITS
+
+
+_FITS: Final[Mapping[type, Callable[[Any], bool]]] = {
+    str: str.isascii,
+    int: _short,
+    Decimal: Decimal.is_finite,
+    bool: _always,
+    NoneType: _always,
+}
+"""Whether a value of exactly that type can be recorded as it is; ``is_plain`` looks at floats itself."""
+
+
+class UnsoundError(Exception):
+    """An answer is not well formed. ``reason`` is the code of the fault that it becomes."""
+
+    def __init__(self, text: str, reason: str = "GATE_ERROR") -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+def is_plain(inputs: Inputs) -> bool:
+    """Whether inputs can be recorded as they are: a dict of ASCII names to finite numbers, ASCII text, bool or None."""
+    if type(inputs) is not dict:
+        return False
+    for key in inputs:
+        if type(key) is not str or not key.isascii():
+            return False
+        value = inputs[key]
+        if type(value) is float:
+            if not isfinite(value):
+                return False
+        elif not _FITS.get(type(value), _never)(value):
+            return False
+    return True
+
+
+def sound(answer: Any, reasons: frozenset[str], wanted: Decimal | None) -> Verdict:
+    """The answer in plain form: exact types only, so that nothing of the plugin runs when it is recorded.
+
+    Args:
+        answer: whatever a gate returned.
+        reasons: the codes that it may give.
+        wanted: quantity of the order, above which nothing can be shrunk to.
+
+    Raises:
+        UnsoundError: the answer is not well formed. What the answer's own objects raise passes through.
+    """
+    kind = type(answer)
+    if kind not in _VERDICTS:
+        raise UnsoundError(f"returned {kind.__name__} instead of a verdict")
+    changes: dict[str, Any] = {}
+    if kind is not Allow and (type(answer.reason) is not str or answer.reason not in reasons):
+        changes["reason"] = _declared(answer.reason, reasons)
+    if kind is Shrink and not _shrinks(answer.qty, wanted):
+        raise UnsoundError(f"shrinks to {_shown(answer.qty)}, not between zero and the order's {wanted}")
+    if not is_plain(answer.inputs):
+        changes["inputs"] = _plain_inputs(answer.inputs)
+    verdict: Verdict = msgspec.structs.replace(answer, **changes) if changes else answer
+    return verdict
+
+
+def describe(error: BaseException) -> str:
+    """What an exception says, fit for a record: short, encodable, and without addresses, which no replay repeats."""
+    try:
+        text = str(error) if isinstance(error, UnsoundError) else f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001 - the text of a plugin's exception is the plugin's code
+        text = f"{type(error).__name__}, whose text cannot be read"
+    return _ADDRESS.sub("", text)[:SHOWN].encode("utf-8", "backslashreplace").decode()
+
+
+def _declared(reason: object, reasons: frozenset[str]) -> str:
+    text = _plain(reason)
+    if not isinstance(text, str) or text not in reasons:
+        raise UnsoundError(f"reason {_shown(reason)} is not declared in the plugin's REASONS")
+    return text
+
+
+def _shrinks(qty: object, wanted: Decimal | None) -> bool:
+    return type(qty) is Decimal and qty.is_finite() and wanted is not None and 0 < qty < wanted
+
+
+def _plain_inputs(inputs: Mapping[object, object]) -> dict[str, Input]:
+    """The inputs as a dict of exact types, so that enums, numpy floats and read-only mappings may be given, too."""
+    if not isinstance(inputs, Mapping):
+        raise UnsoundError(f"inputs are {type(inputs).__name__}, must be a dict")
+    plain: dict[str, Input] = {}
+    for key, value in inputs.items():
+        name, known = _plain(key), _plain(value)
+        if not isinstance(name, str) or known is _UNFIT:
+            raise UnsoundError(
+                f"input {_shown(key)} is {type(value).__name__}, must be a 64-bit number, text, bool or None"
+            )
+        if not (known.is_finite() if isinstance(known, Decimal) else not isinstance(known, float) or isfinite(known)):
+            raise UnsoundError(f"input {name} is {known}", "INPUT_NONFINITE")
+        plain[name] = known
+    return plain
+
+
+_UNFIT: Final[Any] = object()
+
+
+def _plain(value: object) -> Any:
+    """The value as a number, encodable text, bool or None of exactly that type; ``_UNFIT`` for anything else."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return str.__str__(value).encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, int):
+        return int(value) if _short(value) else _UNFIT
+    if isinstance(value, float):
+        return float(value)
+    return Decimal(value) if isinstance(value, Decimal) else _UNFIT
+
+
+def _shown(value: object) -> str:
+    """A value in a message: itself where it is plain and so says the same in every replay, else its type."""
+    plain = _plain(value)
+    return type(value).__name__ if plain is _UNFIT else repr(plain)

@@ -1,0 +1,196 @@
+"""Our sides of the benchmarks that need a process of their own. Prints one JSON line.
+
+Usage: python ours.py {decode|capture|engine|first-decision} CAPTURE.gz
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import tempfile
+import time
+import zlib
+from pathlib import Path
+
+import msgspec
+
+GATES = Path(__file__).with_name("gates")
+SIX_GATES = tuple(
+    f"plugins.{name}.{key}"
+    for name in ("bench_one", "bench_two", "bench_three", "bench_four")
+    for key in ("enabled=true", "mode=enforce")
+)
+TWO_QUOTES = ("plugins.grid.notional=null", "plugins.grid.qty=0.01", "plugins.grid.interval_ms=500", "plugins.warm_up.seconds=0")
+
+
+class _Data(msgspec.Struct, gc=False):
+    e: str = ""
+    E: int = 0
+    T: int = 0
+    s: str = ""
+    U: int = 0
+    u: int = 0
+    pu: int = 0
+    b: list[tuple[str, str]] | str = ""
+    a: list[tuple[str, str]] | str = ""
+    B: str = ""
+    A: str = ""
+    p: str = ""
+    q: str = ""
+    t: int = 0
+    m: bool = False
+
+
+class _Frame(msgspec.Struct, gc=False):
+    stream: str = ""
+    data: _Data | None = None
+    lastUpdateId: int = 0
+
+
+def decode(path: Path) -> dict:
+    """Gunzip and JSON decoding alone: the floor."""
+    start = time.perf_counter()
+    decoder = msgspec.json.Decoder(_Frame)
+    count = 0
+    for line in zlib.decompress(path.read_bytes(), 31).split(b"\n"):
+        if line:
+            decoder.decode(line[line.index(b" ") + 1 :])
+            count += 1
+    return {"frames": count, "seconds": time.perf_counter() - start}
+
+
+def _options(out: str, *overrides: str, replay: tuple[Path, ...] = ()):
+    from grinder.engine.options import RunOptions
+
+    return RunOptions(replay=replay, out=Path(out), plugins_dir=GATES, overrides=(*SIX_GATES, *overrides))
+
+
+def capture(path: Path) -> dict:
+    """Raw capture file to fills, records and report, with six enforced gates and two quotes each 500 ms."""
+    from grinder.engine.plugins import load
+    from grinder.engine.session import Session
+
+    with tempfile.TemporaryDirectory() as out:
+        load(_options(out, *TWO_QUOTES).sources())  # import everything, as the peer compiles before its clock starts
+        start = time.perf_counter()
+        summary = Session.open(_options(out, *TWO_QUOTES, replay=(path,))).run()
+        seconds = time.perf_counter() - start
+    gates = len(summary.decisions.by_gate)
+    return {"events": summary.events, "seconds": seconds, "gates": gates, "orders": summary.orders.accepted,
+            "filled_orders": summary.filled_orders, "fills": summary.fills}  # fmt: skip
+
+
+class ListFeed:
+    """Events decoded beforehand."""
+
+    inputs = ()
+    skipped: dict[str, int] = {}
+    ignored: dict[str, int] = {}
+
+    def __init__(self, events: list) -> None:
+        from grinder.instruments import TABLE
+
+        self._events = events
+        self.symbols = ("BTCUSDT",)
+        self.instruments = {"BTCUSDT": TABLE["BTCUSDT"]}
+        self.first_ns, self.last_ns = events[0].local_ns, events[-1].local_ns
+
+    def __iter__(self):
+        return iter(self._events)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class TwoSided:
+    """Cancels and replaces one post-only order a side after every ``every`` quotes, one tick off the touch."""
+
+    wake_ns = 0
+
+    def __init__(self, every: int) -> None:
+        self.every, self.seen, self.last = every, 0, None
+
+    def on_market(self, market, account, runtime, now):
+        from decimal import Decimal
+
+        from grinder import IntentKind, OrderIntent, Side, TimeInForce
+
+        top = market.top_of_book
+        if top is self.last:
+            return ()
+        self.last = top
+        self.seen += 1
+        if not self.every or self.seen % self.every:
+            return ()
+        symbol, size, tick = market.symbol, Decimal("0.01"), Decimal("0.1")
+        cancels = [
+            OrderIntent(kind=IntentKind.CANCEL, symbol=symbol, side=o.side, target=o.intent_id, origin="bench")
+            for o in account.open_orders(symbol)
+        ]
+        quotes = ((Side.BUY, Decimal(top.bid) - tick), (Side.SELL, Decimal(top.ask) + tick))
+        return [
+            *cancels,
+            *(
+                OrderIntent(symbol=symbol, side=side, qty=size, price=price, tif=TimeInForce.GTX, origin="bench")
+                for side, price in quotes
+            ),
+        ]
+
+
+def engine(path: Path, every: int = 100) -> dict:
+    """The engine alone on top of book and trades decoded beforehand, two orders per ``every`` quotes."""
+    from grinder.engine.plugins import load
+    from grinder.engine.session import Session
+    from grinder.feeds import open_recordings
+    from grinder.types import TopOfBook, Trade
+
+    with contextlib.closing(open_recordings([path])) as recording:
+        events = [event for event in recording if isinstance(event, TopOfBook | Trade)]
+    rates = {}
+    for orders in (0, every):
+        with tempfile.TemporaryDirectory() as out:
+            loaded = load(_options(out, *TWO_QUOTES).sources())
+
+            class Strategy:
+                @staticmethod
+                def create(*_: object) -> TwoSided:
+                    return TwoSided(orders)  # noqa: B023 - used at once
+
+            from grinder.engine.options import RunOptions
+
+            loaded = msgspec.structs.replace(loaded, strategy=Strategy)
+            session = Session(RunOptions(out=Path(out)), loaded, ListFeed(events))
+            start = time.perf_counter()
+            summary = session.run()
+            rates[orders] = time.perf_counter() - start
+    return {"events": len(events), "seconds": rates[every], "idle_seconds": rates[0], "orders": summary.orders.accepted,
+            "events_per_s": round(len(events) / rates[every]), "fills": summary.fills}  # fmt: skip
+
+
+def first_decision(path: Path) -> dict:
+    """``grinder run`` from process start to its first decision: exits there."""
+    from grinder.engine.executor import Executor
+
+    original = Executor._decide
+
+    def decide(self, intent, now):
+        original(self, intent, now)
+        os._exit(0)
+
+    Executor._decide = decide  # type: ignore[method-assign]
+    from grinder.cli.main import invoke
+
+    with tempfile.TemporaryDirectory() as out:
+        invoke(["run", "--out", out, *(["--replay", str(path)] if path.name else [])])
+    return {}
+
+
+if __name__ == "__main__":
+    os.environ.pop("GRINDER_TRACE", None)
+    # sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PLW1514 - the log is not what is measured
+    result = {"decode": decode, "capture": capture, "engine": engine, "first-decision": first_decision}[sys.argv[1]](
+        Path(sys.argv[2]) if len(sys.argv) > 2 else Path()
+    )
+    print(json.dumps(result))

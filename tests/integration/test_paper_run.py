@@ -1,0 +1,213 @@
+"""The command as an operator meets it: evidence, screen, exit codes, server, signals."""
+
+from __future__ import annotations
+
+import json
+import signal
+import stat
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+
+def grinder(*args: str, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "grinder.cli", *args]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=cwd, env=env)
+
+
+@contextmanager
+def paced(cwd: Path, *args: str):
+    """A run in real time, with its metrics served; gives the process and the base address."""
+    command = [sys.executable, "-m", "grinder.cli", "run", "--speed", "1x", "--metrics-port", "0", "--out", "out", *args]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd) as process:
+        try:
+            line = process.stderr.readline()
+            assert "METRICS_SERVED" in line, line + process.stderr.read()
+            yield process, line.split("url=")[1].split("/metrics")[0]
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
+
+
+def get(url: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+@pytest.fixture(scope="module")
+def evidence(tmp_path_factory):
+    cwd = tmp_path_factory.mktemp("run")
+    done = grinder("run", "--duration", "60s", "--set", "plugins.warm_up.seconds=20", cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    return cwd / "runs" / "paper", done.stdout
+
+
+def test_leaves_its_evidence(evidence):
+    out, screen = evidence
+    for name in ("summary.json", "decisions.jsonl", "fills.jsonl", "metrics.prom", "report.html", "markouts.jsonl"):
+        file = out / name
+        assert file.stat().st_size > 0, name
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600, name
+    summary = json.loads((out / "summary.json").read_text())
+    for key in (
+        "run_id profile seed inputs settings_sha256 plugins events intents decisions orders fills filled_orders "
+        "maker_fills volume fees pnl positions feed wall_s events_per_s decision_us decisions_sha256 fills_sha256"
+    ).split():
+        assert key in summary, key
+    assert summary["decisions"]["allowed"] > 0
+    assert summary["decisions"]["by_gate"]["warm_up"]["block"] > 0
+    assert "grinder explain" in screen
+    report = (out / "report.html").read_text()
+    assert "http://" not in report.replace("http://www.w3.org", "")
+    assert "https://" not in report
+
+
+def test_metrics_say_what_the_summary_says(evidence):
+    out, _ = evidence
+    summary = json.loads((out / "summary.json").read_text())
+    values = {}
+    for line in (out / "metrics.prom").read_text().splitlines():
+        if not line.startswith("#"):
+            name, _, value = line.rpartition(" ")
+            values[name] = float(value)
+    assert values['grinder_decisions_total{outcome="allowed",reason="OK"}'] == summary["decisions"]["allowed"]
+    blocked = summary["decisions"]["by_gate"]["warm_up"]["block"]
+    assert values['grinder_gate_decisions_total{gate="warm_up",mode="enforce",verdict="block"}'] == blocked
+    fills = sum(v for k, v in values.items() if k.startswith("grinder_fills_total"))
+    assert fills == summary["fills"]
+
+
+def test_money_adds_up(evidence):
+    """Position and PnL of the summary, computed again from the fills alone."""
+    from decimal import Decimal
+
+    out, _ = evidence
+    summary = json.loads((out / "summary.json").read_text())
+    cash, held, fees = Decimal(0), {}, Decimal(0)
+    for line in (out / "fills.jsonl").open():
+        f = json.loads(line)
+        sign = 1 if f["side"] == "BUY" else -1
+        cash -= sign * Decimal(f["qty"]) * Decimal(f["price"])
+        held[f["symbol"]] = held.get(f["symbol"], Decimal(0)) + sign * Decimal(f["qty"])
+        fees += Decimal(f["fee"])
+    value = sum(held[p["symbol"]] * Decimal(p["price"]) for p in summary["positions"])
+    assert Decimal(summary["pnl"]["net"]) == cash + value - fees
+    assert {p["symbol"]: Decimal(p["qty"]) for p in summary["positions"] if Decimal(p["qty"])} == {
+        s: q for s, q in held.items() if q
+    }
+
+
+def test_explains_a_blocked_order(evidence):
+    out, _ = evidence
+    done = grinder("explain", "last-blocked", "--run", str(out), cwd=out)
+    assert done.returncode == 0
+    assert "BLOCKED by" in done.stdout
+    assert "Threshold" in done.stdout
+
+
+def test_shadow_never_binds_and_records_the_same(tmp_path):
+    common = ("run", "--duration", "30s", "--json", "--set", "plugins.liquidity_by_side.enabled=false")
+    enforced = json.loads(grinder(*common, "--out", "a", cwd=tmp_path).stdout)
+    shadow = json.loads(grinder(*common, "--out", "b", "--set", "plugins.warm_up.mode=shadow", cwd=tmp_path).stdout)
+    assert enforced["decisions"]["allowed"] == 0
+    assert enforced["decisions"]["by_gate"]["warm_up"]["block"] > 0
+    assert shadow["decisions"]["blocked"] == 0
+    assert shadow["decisions"]["by_gate"]["warm_up"]["shadow_block"] > 0
+    assert shadow["fills"] > 0
+
+
+def test_symbols_outside_the_allowlist_stay_in_shadow(tmp_path):
+    done = grinder(
+        "run", "--duration", "30s", "--json", "--set", "plugins.warm_up.symbols=[ETHUSDT]", "--out", "out", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    records = [json.loads(line) for line in (tmp_path / "out" / "decisions.jsonl").open()]
+    modes = {(r["order"]["symbol"], g["mode"]) for r in records for g in r["gates"] if g["gate"] == "warm_up"}
+    assert modes == {("ETHUSDT", "enforce"), ("BTCUSDT", "shadow")}
+
+
+def test_serves_metrics_health_and_plugins(tmp_path):
+    with paced(tmp_path, "--duration", "10m") as (process, base):
+        assert get(f"{base}/healthz")[0] == 200
+        assert "grinder_up 1.0" in get(f"{base}/metrics")[1]
+        names = {row["name"] for row in json.loads(get(f"{base}/plugins.json")[1])}
+        assert {"warm_up", "liquidity_by_side"} <= names
+        deadline = time.monotonic() + 30
+        while get(f"{base}/readyz")[0] != 200:  # ready as soon as the market is
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+        assert json.loads(get(f"{base}/readyz")[1])["ready"] is True
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_run_with_everything_flushed(tmp_path, number):
+    with paced(tmp_path, "--duration", "10m") as (process, _):
+        process.send_signal(number)
+        screen, _ = process.communicate(timeout=30)
+        assert process.returncode == 0
+        assert "intents" in screen
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["intents"] == sum(1 for _ in (tmp_path / "out" / "decisions.jsonl").open())
+    resumed = grinder("run", "--resume", "--duration", "5s", "--out", "out", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "says"),
+    [
+        (["run", "--replay", "nowhere.gz"], 2, "nowhere.gz"),
+        (["run", "--config", "nowhere.yaml"], 2, "nowhere.yaml"),
+        (["run", "--profile", "papr"], 2, "did you mean 'paper'"),
+        (["run", "--set", "plugins.warm_upp.enabled=true"], 2, "warm_up"),
+        (["run", "--set", "engine.watchdog=1"], 2, "watchdog_s"),
+        (["run", "--duration", "soon"], 2, "time span"),
+        (["run", "--speed", "fast"], 2, "no speed"),
+        (["run", "--resume"], 2, "--data-dir"),
+        (["run", "--resume", "--out", "empty"], 2, "nothing to resume"),
+        (["run", "--symbols", "DOGEUSDT"], 2, "DOGEUSDT"),
+        (["run", "--set", "exchange.mode=real"], 2, "venue"),
+        (["runn"], 2, "Did you mean 'run'"),
+        (["explain", "x", "--run", "nowhere"], 2, "nowhere"),
+    ],
+    ids=lambda v: " ".join(v) if isinstance(v, list) else None,
+)
+def test_wrong_usage_says_what_to_do(tmp_path, args, code, says):
+    done = grinder(*args, cwd=tmp_path)
+    assert done.returncode == code, done.stderr
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_variable_is_an_error(tmp_path):
+    import os
+
+    done = grinder("run", cwd=tmp_path, env={**os.environ, "GRINDER_PLUGNS__WARM_UP__SECONDS": "1"})
+    assert done.returncode == 2
+    assert "GRINDER_PLUGNS__WARM_UP__SECONDS" in done.stderr
+
+
+def test_a_data_directory_with_an_earlier_run_is_refused(tmp_path):
+    common = ("run", "--duration", "10s", "--data-dir", "data")
+    assert grinder(*common, "--out", "a", cwd=tmp_path).returncode == 0
+    again = grinder(*common, "--out", "b", cwd=tmp_path)
+    assert again.returncode == 3
+    assert "--resume" in again.stderr
+    assert grinder(*common, "--out", "b", "--resume", cwd=tmp_path).returncode == 0
+
+
+def test_another_seed_cannot_take_over_a_data_directory(tmp_path):
+    common = ("run", "--duration", "10s", "--data-dir", "data", "--out", "a")
+    assert grinder(*common, cwd=tmp_path).returncode == 0
+    other = grinder(*common, "--resume", "--seed", "2", cwd=tmp_path)
+    assert other.returncode == 3
+    assert "seed" in other.stderr

@@ -1,0 +1,100 @@
+"""The main job on the recorded markets: what must come out, and the same twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+BTC = SHARED / "binance-usdm" / "btcusdt_20240808.gz"
+ETH = SHARED / "binance-usdm" / "ethusdt_20240808.gz"
+SPOT = SHARED / "binance-spot" / "btcusdt_20240808.gz"
+ALTS = SHARED / "binance-usdm" / "alts_20210722.jsonl.zst"
+
+
+def needs(*files: Path) -> None:
+    for file in files:
+        if not file.exists():
+            pytest.skip(f"no recording {file.relative_to(SHARED.parent.parent)}")
+
+
+def run(out: Path, *args: str, env: dict[str, str] | None = None, cwd: Path | None = None) -> dict:
+    command = [sys.executable, "-m", "grinder.cli", "run", "--out", str(out), *args]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=300, check=False, cwd=cwd, env={**os.environ, **(env or {})}
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads((out / "summary.json").read_text())
+
+
+def test_btcusdt(tmp_path):
+    needs(BTC)
+    summary = run(tmp_path / "out", "--replay", str(BTC))
+    assert summary["events"] == 93_954
+    assert summary["fills"] > 0
+    assert summary["feed"] == summary["feed"] | {"gaps": 0, "book_checks": 629, "book_mismatches": 0}
+    blocking = [gate for gate, counts in summary["decisions"]["by_gate"].items() if counts["block"]]
+    assert len(blocking) >= 2
+    assert summary["inputs"][0]["clock_shift_ns"] == 1_272_548_721
+    decisions = [json.loads(line) for line in (tmp_path / "out" / "decisions.jsonl").open()]
+    assert len(decisions) == summary["intents"]
+    fills = [json.loads(line) for line in (tmp_path / "out" / "fills.jsonl").open()]
+    assert len(fills) == summary["fills"]
+    allowed = {d["id"] for d in decisions if d["outcome"] == "allowed"}
+    assert {f["intent_id"] for f in fills} <= allowed
+
+
+@pytest.mark.parametrize(
+    ("file", "checks", "symbols"),
+    [
+        (ETH, 551, {"ETHUSDT"}),
+        (SPOT, None, {"BTCUSDT"}),
+        (ALTS, None, {"SUSHIUSDT", "AKROUSDT", "KEEPUSDT", "CTKUSDT"}),
+    ],
+    ids=["eth", "spot", "alts"],
+)
+def test_the_other_recordings(tmp_path, file, checks, symbols):
+    needs(file)
+    summary = run(tmp_path / "out", "--replay", str(file), "--set", "plugins.warm_up.seconds=5")
+    assert summary["feed"]["gaps"] == 0
+    assert summary["feed"]["book_mismatches"] == 0
+    assert checks is None or summary["feed"]["book_checks"] == checks
+    assert summary["decisions"]["allowed"] > 0
+    traded = {json.loads(line)["order"]["symbol"] for line in (tmp_path / "out" / "decisions.jsonl").open()}
+    assert traded == symbols
+
+
+def test_two_recordings_in_one_run(tmp_path):
+    needs(BTC, ETH)
+    summary = run(tmp_path / "out", "--duration", "60s", "--replay", str(BTC), str(ETH))
+    assert len(summary["inputs"]) == 2
+    traded = {json.loads(line)["order"]["symbol"] for line in (tmp_path / "out" / "decisions.jsonl").open()}
+    assert traded == {"BTCUSDT", "ETHUSDT"}
+
+
+@pytest.mark.parametrize("feed", ["recorded", "synthetic"])
+def test_the_same_command_twice_gives_the_same_records(tmp_path, feed):
+    args = ["--duration", "100s", "--set", "plugins.warm_up.seconds=20"]
+    if feed == "recorded":
+        needs(BTC)
+        args += ["--replay", str(BTC)]
+    hashes = set()
+    for index, seed in enumerate(("0", "1", "4242")):
+        cwd = tmp_path / f"cwd{index}"
+        cwd.mkdir()
+        out = cwd / f"out{index}"
+        extra = ["--data-dir", str(tmp_path / f"data{index}")] if index else []
+        summary = run(out, *args, *extra, env={"PYTHONHASHSEED": seed}, cwd=cwd)
+        assert summary["fills"] > 0
+        hashes.add((summary["decisions_sha256"], summary["fills_sha256"], summary["settings_sha256"]))
+    assert len(hashes) == 1
+
+
+def test_another_seed_is_another_market(tmp_path):
+    one, two = (run(tmp_path / s, "--duration", "30s", "--seed", s) for s in ("1", "2"))
+    assert one["decisions_sha256"] != two["decisions_sha256"]
