@@ -132,7 +132,7 @@ def test_a_line_that_is_still_being_written_is_passed_over(capsys, run):
     assert code == 0
     assert "Decision cc04" in out
     assert err.count("warning: ") == 1
-    assert "decisions.jsonl, line 6: cut off" in err
+    assert "decisions.jsonl, line 5: cut off" in err
 
 
 @pytest.mark.parametrize("garbage", [b"{\n", b"\xff\xfe\n", b'{"id":1}\n', b'{"x":' + b"[" * 200_000 + b"\n", b"\n"])

@@ -262,18 +262,24 @@ def test_a_gate_carries_all_that_a_chain_needs(bench):
     assert (gate.distribution, gate.version) == ("", "")
 
 
+def test_what_is_switched_off_is_passed_over(bench):
+    bench.write(a=GATE, b=GATE, off=GATE, denied=GATE)
+    host = bench.bound("a", "b", "denied", deny=["denied"])
+    assert [gate.name for gate in host.gates(["off", "b", "denied", "a"])] == ["b", "a"]
+
+
 @pytest.mark.parametrize(
     ("order", "message"),
     [
-        (["zz"], "names 'zz', which is not loaded .not installed"),
-        (["off"], "names 'off', which is not loaded .disabled: not enabled"),
-        (["a", "a"], "names a plugin twice"),
+        (["zz"], "'zz' is not installed .installed: .*a, .*pip install grinder-plugin-zz, or take it out"),
+        (["broken"], "ZeroDivisionError"),
+        (["a", "a"], "names a plugin twice: a, a"),
     ],
 )
 def test_an_order_that_cannot_hold_is_an_error(bench, order, message):
-    bench.write(a=GATE, off=GATE)
-    with pytest.raises(ConfigError, match=r"gates\.order " + message):
-        bench.bound("a").gates(order)
+    bench.write(a=GATE, broken="1 / 0")
+    with pytest.raises(ConfigError, match=r"gates\.order.*" + message):
+        bench.bound("a", "broken", strict=False).gates(order)
 
 
 def test_settings_of_another_class_are_refused(bench):

@@ -23,7 +23,7 @@ ORDERS = {
     "-4164": {"qty": "0.049", "price": "100.0"},
     "-4061": {"qty": "1", "price": "100.0", "position_side": LONG},
     "-2022": {"qty": "1", "price": "100.0", "reduce_only": True},
-    "-2019": {"qty": "801", "price": "99.8", "tif": GTX},
+    "-2019": {"qty": "802", "price": "99.8", "tif": GTX},
     "-1106": {"qty": "1", "price": None, "tif": GTX},
     "-5022": {"qty": "1", "price": "100.1", "tif": GTX},
 }
@@ -124,8 +124,8 @@ def test_margin_that_a_fill_or_a_cancel_frees_can_be_used(make_rig):
     rig.trade("99.9", "4", Side.SELL)
     rig.cancel(first)
     rig.settle()
-    rig.buy("6", "100.0", GTX)  # 4 held and 6 open
-    rig.buy("0.1", "100.0", GTX)
+    rig.buy("5.9", "100.0", GTX)  # 4 held and 5.9 open
+    rig.buy("0.2", "100.0", GTX)
     rig.settle()
     assert [r.client_id for r in rig.said(Rejected)] == ["c4"]
 

@@ -81,9 +81,8 @@ class _Matches:
 
     def offer(self, head: DecisionRow, line: bytes) -> None:
         """Look at one decision."""
-        if self._wanted == LAST or (self._wanted == LAST_BLOCKED and head.outcome == "blocked"):
-            self.exact = line
-        elif head.id in self._exact or (head.client_id and head.client_id == self._wanted):
+        named = head.id in self._exact or head.client_id in self._exact
+        if named or self._wanted == LAST or (self._wanted == LAST_BLOCKED and head.outcome == "blocked"):
             self.exact = line
         elif head.id.startswith(self._wanted) and len(self.prefixed) < 2:
             self.prefixed[head.id] = line
@@ -174,9 +173,9 @@ class _Found:
         self.fills = [msgspec.json.decode(line) for head, line in fills if head.intent_id == known]
         self.markout: dict[str, Any] | None = None
         if (run_dir / MARKOUTS).exists():
-            for head, line in reader.rows(run_dir / MARKOUTS, _MarkoutHead):
+            for head, row in reader.rows(run_dir / MARKOUTS, _MarkoutHead):
                 if head.id == known:
-                    self.markout = msgspec.json.decode(line)
+                    self.markout = msgspec.json.decode(row)
 
     def as_json(self) -> str:
         """The records as one JSON object."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from math import isfinite
 from types import NoneType
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import pluggy
@@ -28,6 +28,9 @@ from grinder.reasons import CORE_REASONS, ReasonRegistry
 from grinder.reconcile.report import ReconcileReport, RemediationPlan
 from grinder.settings.plugin import GateSettings, PluginSettings
 from grinder.types import AccountView, Fill
+
+SWITCHED_OFF: Final = frozenset((PluginState.DISABLED, PluginState.DENIED))
+"""States that an operator chose."""
 
 
 class GatePlugin(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,18 +140,21 @@ class Host:
         """Put the plugins in explicit order, for every hook, and return the gates among them.
 
         Args:
-            order: names in the order in which they are asked; the rest follow by name.
+            order: names in the order in which they are asked; the rest follow by name. One that is switched off
+                (disabled, denied) is passed over, so that switching a plugin off takes one setting.
 
         Raises:
-            ConfigError: a name is not loaded or stands there twice.
+            ConfigError: a name is unknown, stands there twice, or could not be loaded.
         """
-        for name in order:
-            if name not in self._models:
-                why = next((f"{r.state}: {r.reason}" for r in self.records if r.name == name), "not installed")
-                raise ConfigError(f"gates.order names {name!r}, which is not loaded ({why}); enable it or take it out")
         if len(set(order)) != len(order):
             raise ConfigError(f"gates.order names a plugin twice: {', '.join(order)}")
-        self._arrange((*order, *sorted(self._models.keys() - set(order))))
+        off = {record.name for record in self.records if record.state in SWITCHED_OFF}
+        for name in order:
+            if name not in self._models and name not in off:
+                why = next((record.reason for record in self.records if record.name == name), "")
+                raise ConfigError(f"gates.order: {why or missing(PLUGINS, name, self.records)}, or take it out")
+        first = [name for name in order if name in self._models]
+        self._arrange((*first, *sorted(self._models.keys() - set(first))))
         return tuple(self._gate(each) for each in self._by_hook[GATE])
 
     def start(self, contexts: Mapping[str, PluginContext]) -> None:
