@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, field_validator
 
 from grinder.errors import ConfigError
 from grinder.settings.model import compose
+from grinder.settings.origin import Text
 from grinder.settings.plugin import PluginSettings, Section
 from grinder.settings.report import fingerprint, flatten
 from grinder.settings.sources import Sources
@@ -177,6 +178,15 @@ def test_a_secret_is_taken_as_it_is_written():
         secret = venue(Sources.load(environ={"BINANCE_API_SECRET": text})).api_secret
         assert secret is not None
         assert secret.get_secret_value() == text
+
+
+def test_lists_of_secrets_and_text_that_may_be_one_are_hidden():
+    environ = {"GRINDER_EXCHANGES__BINANCE__SPARE_KEYS": f"{PLANTED},{PLANTED}"}
+    sources = Sources.load(environ=environ)
+    assert [key.get_secret_value() for key in venue(sources).spare_keys] == [PLANTED, PLANTED]
+    rows = {row.key: row.shown for row in flatten(sources.settings(MODEL))}
+    assert rows["exchanges.binance.spare_keys"] == "**********"
+    assert PLANTED not in repr(Text(PLANTED))
 
 
 def test_a_secret_changes_no_fingerprint():

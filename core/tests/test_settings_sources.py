@@ -242,6 +242,25 @@ def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path):
     assert any(line.startswith("GRINDER_METRICS__PORT: metrics.port: ") for line in said)
 
 
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (
+            ["log.level=debug", "exchange.mode=real"],
+            "--set exchange.mode: real, but the venue is paper; name the venue",
+        ),
+        (["plugins.spred.enabled=1"], "--set plugins.spred.enabled: plugins.spred: not installed: pip install"),
+        (["exchanges.binance.url=x"], "--set exchanges.binance.url: exchanges.binance: not installed: pip install"),
+        (["profile=live", "host.plugins_dir=/x", "market.stale_ms=9"], "--set host.plugins_dir: profile live loads"),
+        (["profile=live", "host.allow=[]"], "--set host.allow: profile live loads allowed distributions only"),
+    ],
+)
+def test_what_concerns_several_keys_is_said_of_the_one_to_change(overrides: list[str], said: str):
+    with pytest.raises(ConfigError) as error:
+        load(overrides=overrides)
+    assert str(error.value).startswith(said)
+
+
 def test_an_empty_group_in_yaml_says_nothing(tmp_path: Path):
     config = tmp_path / "app.yml"
     config.write_text("gates:\n  # order: [a]\nplugins:\n  spread:\n    breaker:\n")

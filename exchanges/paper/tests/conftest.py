@@ -88,6 +88,7 @@ class Rig:
         self.data_dir = data_dir
         self.clock = ManualClock(begin)
         self.market = Market()
+        self.instruments = instruments
         self.settings = Settings(**settings)
         self.exchange = create(self.settings)
         self.updates = []

@@ -32,10 +32,11 @@ def test_a_short_earns_when_the_price_falls():
 
 
 @pytest.mark.parametrize(
-    ("value", "rounded"), [("0.000000005", "0.00000001"), ("-0.000000005", "-0.00000001"), ("0.0000000049", "0E-8")]
+    ("value", "rounded"), [("0.000000005", "0.00000001"), ("-0.000000005", "-0.00000001"), ("0.0000000049", "0")]
 )
 def test_money_is_rounded_half_up(value, rounded):
-    assert str(money(D(value))) == rounded
+    assert money(D(value)) == D(rounded)
+    assert money(D(value)).as_tuple().exponent == -8
 
 
 trades = st.lists(

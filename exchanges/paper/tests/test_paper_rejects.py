@@ -171,4 +171,3 @@ def test_a_cancel_names_the_symbol_of_its_order(rig):
     rig.settle()
     assert [u.code for u in rig.said(CancelRejected)] == ["-2011"]
     assert order in rig.exchange.state.orders.open
-

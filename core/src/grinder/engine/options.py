@@ -11,6 +11,7 @@ from grinder.settings.sources import Sources
 
 SYNTHETIC_NS: Final = 600_000_000_000
 """Length of the embedded synthetic market when no duration is given."""
+SYNTHETIC_SYMBOLS: Final = ("BTCUSDT", "ETHUSDT")
 
 
 class RunOptions(msgspec.Struct, frozen=True, kw_only=True):

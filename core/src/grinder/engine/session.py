@@ -20,7 +20,7 @@ from grinder.engine.closing import RunFacts, plugin_rows, summarise
 from grinder.engine.executor import Executor, Venue
 from grinder.engine.gating import Gating
 from grinder.engine.observe import RunSource
-from grinder.engine.options import SYNTHETIC_NS, RunOptions
+from grinder.engine.options import SYNTHETIC_NS, SYNTHETIC_SYMBOLS, RunOptions
 from grinder.engine.path import Desk, OrderPath
 from grinder.engine.plugins import Loaded, load
 from grinder.engine.recovery import recover
@@ -363,7 +363,7 @@ def open_feed(options: RunOptions, configured: tuple[str, ...]) -> Feed:
         return open_recordings(options.replay, symbols=symbols, tolerant=options.tolerant)
     from grinder.feeds.synthetic import Synthetic
 
-    return Synthetic(options.seed, symbols=symbols, duration_ns=options.duration or SYNTHETIC_NS)
+    return Synthetic(options.seed, symbols or SYNTHETIC_SYMBOLS, duration_ns=options.duration or SYNTHETIC_NS)
 
 
 @contextlib.contextmanager

@@ -60,7 +60,7 @@ class BookSide:
         Returns:
             (rank, lots) of each level that was hit.
         """
-        hits = []
+        hits: list[tuple[int, int]] = []
         while lots > 0 and self.best <= limit and len(hits) < most:
             rank = self.best
             there = self.levels[rank]

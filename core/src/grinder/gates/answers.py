@@ -97,8 +97,10 @@ def sound(answer: Any, reasons: frozenset[str], wanted: Decimal | None) -> Verdi
 def describe(error: BaseException) -> str:
     """What an exception says, fit for a record: short, encodable, and without addresses, which no replay repeats."""
     try:
-        text = str(error) if isinstance(error, UnsoundError) else f"{type(error).__name__}: {error}"
-    except Exception:  # noqa: BLE001 - the text of a plugin's exception is the plugin's code
+        text = str(error) if type(error) is UnsoundError else f"{type(error).__name__}: {error}"
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001 - the text of a plugin's exception is the plugin's code
         text = f"{type(error).__name__}, whose text cannot be read"
     return _ADDRESS.sub("", text)[:SHOWN].encode("utf-8", "backslashreplace").decode()
 

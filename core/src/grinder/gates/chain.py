@@ -237,7 +237,7 @@ def checked(gate: BoundGate, order: OrderIntent, answer: object) -> Answer:
 
 def failed(gate: BoundGate, error: BaseException, *, blocked: bool = False) -> Fault:
     """The fault that stands in for a gate's answer; ``blocked`` when that was a block."""
-    reason = error.reason if isinstance(error, UnsoundError) else "GATE_ERROR"
+    reason = error.reason if type(error) is UnsoundError else "GATE_ERROR"
     return Fault(reason, describe(error), blocked or gate.fails_closed)
 
 

@@ -8,7 +8,6 @@ the operator's order, and isolates each.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from math import isfinite
 from types import NoneType
 from typing import Any, Final
 
@@ -24,6 +23,7 @@ from grinder.host.hookspecs import PluginContext
 from grinder.host.loading import PluginImportError, api_range, declaration, import_record
 from grinder.host.models import check_reasons
 from grinder.host.signatures import GATE, SPECS, check_plugin
+from grinder.host.thresholds import acceptable, sourced
 from grinder.reasons import CORE_REASONS, ReasonRegistry
 from grinder.reconcile.report import ReconcileReport, RemediationPlan
 from grinder.settings.plugin import GateSettings, PluginSettings
@@ -218,8 +218,8 @@ class Host:
                 return kept
             if answer.value is None:
                 continue
-            resolved = _sourced(answer.value, each.plugin, unit)
-            if not _acceptable(resolved.value, valid):
+            resolved = sourced(answer.value, each.plugin, unit)
+            if not acceptable(resolved.value, valid):
                 message = f"value {resolved.value!r} for {gate} {symbol} is outside the range of the setting"
                 self._caller.fault(each, ValueError(message))
                 return kept
@@ -299,14 +299,3 @@ def _check_wanted(
         denied_by_name = record.state is PluginState.DENIED and listed(record, deny, "host.deny")
         if record.state is not PluginState.ENABLED and not denied_by_name:
             raise PluginError(name, f"settings enable it, but {why}")
-
-
-def _sourced(answer: Threshold, plugin: str, unit: str) -> Threshold:
-    """The answer with the plugin as its source, unless it names a better one, and with the gate's unit."""
-    source = answer.source if answer.source not in {"", "settings"} else plugin
-    return msgspec.structs.replace(answer, unit=answer.unit or unit, source=source)
-
-
-def _acceptable(value: object, valid: Callable[[float], bool]) -> bool:
-    """Whether a threshold is a finite number that the setting would take."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value) and valid(value)

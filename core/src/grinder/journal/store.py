@@ -270,7 +270,7 @@ class Journal(Reader):
     def has_fill(self, key: FillKey) -> bool:
         """Whether a fill is on record or appended."""
         appended = any(sql is INSERT_FILL and row[1:5] == key for sql, row in tuple(self._batch))
-        return super().has_fill(key)
+        return appended or super().has_fill(key)
 
     def checkpoint(self) -> None:
         """Copy what is committed into the main file, so that no commit has to; a commit may run meanwhile."""

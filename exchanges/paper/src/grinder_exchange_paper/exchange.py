@@ -83,6 +83,11 @@ class PaperExchange:
         """The venue's own account and orders; they run ahead of what ``poll`` has told."""
         return self._venue.state
 
+    @property
+    def torn_bytes(self) -> int:
+        """Bytes of a line that a crash had torn, cut off at the start."""
+        return self._log.torn_bytes
+
     def submit(self, order: Admitted) -> None:
         """Send a message; it arrives after the entry latency. Placements are noted in the log at once."""
         now = self._clock.now_ns()
@@ -157,5 +162,4 @@ class PaperExchange:
         self._matchers = {}
         if self._started:
             self._started = False
-            self._log.flush()
             self._log.close()

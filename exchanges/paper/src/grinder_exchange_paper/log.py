@@ -103,12 +103,13 @@ class VenueLog:
         StateError: the file exists and ``resume`` is False, or it cannot be opened.
     """
 
-    __slots__ = ("_buffer", "_fd", "path", "torn_bytes")
+    __slots__ = ("_buffer", "_failure", "_fd", "path", "torn_bytes")
 
     def __init__(self, path: Path, *, resume: bool) -> None:
         self.path = path
         self.torn_bytes = 0
         self._buffer = bytearray()
+        self._failure: str | None = "it is closed"
         if not resume and path.exists():
             raise StateError(
                 f"{path} exists: it holds the paper venue's orders and positions of an earlier run; "
@@ -149,6 +150,8 @@ class VenueLog:
         buffer = self._buffer
         if not buffer:
             return
+        if self._fd < 0:
+            self._refuse(self._failure)
         try:
             written = os.write(self._fd, buffer)
         except OSError as error:
@@ -159,6 +162,7 @@ class VenueLog:
         buffer.clear()
 
     def _refuse(self, why: str | None) -> None:
+        self._failure = why
         self.close()
         raise StateError(f"{self.path} cannot be written: {why}; free space, then start again with --resume")
 
