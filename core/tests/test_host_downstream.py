@@ -63,8 +63,8 @@ def test_it_is_listed_once_it_is_enabled(environment):
 
 def test_it_shows_its_setting_and_reason(environment):
     details = json.loads(grinder(environment, "plugins", "show", "acme_spread", "--json").stdout)
-    assert details["reasons"] == {"ACME_SPREAD_WIDE": "The spread is above plugins.acme_spread.max_bps."}
-    assert "max_bps" in {row["key"] for row in details["settings"]}
+    assert details["reasons"] == {"ACME_SPREAD_WIDE": "The spread is above plugins.acme_spread.max_spread_bps."}
+    assert "max_spread_bps" in {row["key"] for row in details["settings"]}
 
 
 def test_the_gate_stays_under_thirty_lines():

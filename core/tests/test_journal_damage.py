@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sqlite3
 import struct
@@ -108,9 +109,9 @@ def crashed(tmp_path_factory):
     directory = tmp_path_factory.mktemp("crashed")
     image = directory / "image"
     with Journal.open(directory / "live", sync="process", tag=TAG) as journal:
-        write(journal, 0, 16)
+        write(journal, 0, 60)
         journal.checkpoint()
-        write(journal, 16, 24)
+        write(journal, 60, 68)
         expected = content(journal)
         shutil.copytree(directory / "live", image, ignore=shutil.ignore_patterns("*.lock"))
     return image, expected
@@ -208,14 +209,26 @@ def test_a_truncated_file_is_refused(closed, crashed, length, name):
 
 
 @pytest.mark.parametrize("number", ["60001", "0.001", "0.012"])
-def test_a_digit_of_a_fill_that_changed_on_the_disk_is_noticed(closed, number):
-    directory, _ = closed
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_digit_of_a_fill_that_changed_on_the_disk_is_noticed(closed, crashed, number, killed):
+    directory, _ = crashed if killed else closed
     with copy_of(directory) as copy:
         data = (copy / DB).read_bytes()
         changed = data.replace(number.encode(), number.replace("1", "7").encode())
         assert changed != data
         (copy / DB).write_bytes(changed)
         assert "does not match its checksum" in refused(copy)
+
+
+def test_an_index_that_misses_a_fill_is_noticed(closed):
+    directory, _ = closed
+    with copy_of(directory) as copy:
+        data = (copy / DB).read_bytes()
+        # A row goes on with the route; an entry of the index, which holds the key only, does not.
+        changed = re.sub(rb"papermainBTCUSDT17(?!paper)", b"papermainBTCUSDT71", data)
+        assert changed != data
+        (copy / DB).write_bytes(changed)
+        assert "index" in refused(copy)
 
 
 def frames(wal):
@@ -268,7 +281,7 @@ def test_a_log_of_another_time_is_noticed(crashed):
     directory, _ = crashed
     with copy_of(directory) as copy, copy_of(copy) as other:
         with Journal.open(other, sync="process") as journal:
-            write(journal, 24, 30)
+            write(journal, 68, 74)
             shutil.copy(other / WAL, copy / WAL)
         assert f"{WAL} is missing or unreadable" in refused(copy)
 

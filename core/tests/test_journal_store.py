@@ -249,11 +249,37 @@ def test_numbers_come_back_digit_by_digit(journal):
 def test_an_intent_is_decided_once(journal):
     place(journal, "i1")
     journal.commit()
+    place(journal, "i2")
+    before = journal.pending
     place(journal, "i1")
     with pytest.raises(StateError, match="an intent is decided once"):
         journal.commit()
-    assert journal.pending == 1
-    journal._batch.clear()
+    assert journal.pending == 2
+    with Reader.open(journal.directory) as reader:
+        assert len(list(reader.decisions())) == 1
+    journal.rewind(before)
+    journal.commit()
+    assert len(list(journal.decisions())) == 2
+
+
+def test_decisions_are_taken_back_and_what_has_happened_is_not(journal):
+    order = place(journal, "i1")
+    before = journal.pending
+    place(journal, "i2")
+    fill = make_fill(1, order)
+    journal.fill(fill, state=OrderState.PARTIAL, filled_qty=D("0.001"))
+    journal.put_state("a", 1)
+    place(journal, "i3")
+    journal.rewind(before)
+    journal.record_decision("i2", 2500, b'{"id":"i2","outcome":"blocked"}')
+    journal.commit()
+    assert [json.loads(record) for record in journal.decisions()] == [
+        {"id": "i1"},
+        {"id": "i2", "outcome": "blocked"},
+    ]
+    assert list(journal.fills()) == [fill]
+    assert journal.state() == {"a": 1}
+    assert journal.order(order.client_id).state is OrderState.PARTIAL
 
 
 @pytest.mark.parametrize("trouble", ["disk full", "read-only"])
@@ -317,7 +343,7 @@ def test_text_that_cannot_be_stored_is_refused_before_it_spoils_the_batch(journa
     assert journal.pending == 0
 
 
-def test_appending_goes_on_while_another_thread_commits(journal):
+def test_appending_goes_on_while_other_threads_commit(journal):
     """Decision and fill of one call are never torn apart, and nothing is lost between the threads."""
     total = 3000
     done = threading.Event()
@@ -326,14 +352,15 @@ def test_appending_goes_on_while_another_thread_commits(journal):
         while not done.is_set():
             journal.commit()
 
-    with ThreadPoolExecutor(1) as pool:
-        committing = pool.submit(commit_all)
+    with ThreadPoolExecutor(2) as pool:
+        committing = [pool.submit(commit_all) for _ in range(2)]
         for n in range(total):
             order = place(journal, f"i{n}")
             journal.fill(make_fill(n, order), state=OrderState.PARTIAL, filled_qty=D("0.001"))
             assert n % 100 or journal.has_fill(("paper", "main", "BTCUSDT", str(n)))
         done.set()
-        committing.result()
+        for committed in committing:
+            committed.result()
     journal.commit()
     assert [json.loads(record)["id"] for record in journal.decisions()] == [f"i{n}" for n in range(total)]
     assert [fill.trade_id for fill in journal.fills()] == [str(n) for n in range(total)]

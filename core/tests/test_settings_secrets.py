@@ -180,6 +180,12 @@ def test_a_secret_is_taken_as_it_is_written():
         assert secret.get_secret_value() == text
 
 
+def test_an_empty_secret_is_none(tmp_path: Path):
+    assert venue(Sources.load(environ={"GRINDER_EXCHANGES__BINANCE__API_SECRET": ""})).api_secret is None
+    config = yaml_file(tmp_path, "exchanges: {binance: {api_secret: '${BINANCE_API_SECRET:-}'}}\n")
+    assert venue(Sources.load(config=config, environ={})).api_secret is None
+
+
 def test_lists_of_secrets_and_text_that_may_be_one_are_hidden():
     environ = {"GRINDER_EXCHANGES__BINANCE__SPARE_KEYS": f"{PLANTED},{PLANTED}"}
     sources = Sources.load(environ=environ)

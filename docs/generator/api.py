@@ -15,16 +15,16 @@ from grinder.host.discovery import DISTRIBUTION_PREFIX, PLUGINS
 from grinder.host.loading import EXTENSION_PARTS
 
 INTRO = """
-`from grinder import …` is all that plugins, exchanges, policies and strategies import; these are all the names. They are
-loaded when they are first used. Everything else in the package may change without notice.
+`from grinder import …` is all that plugins, exchanges, policies and strategies import; these are all the names.
+They are loaded when they are first used. Everything else in the package may change without notice.
 """
 
 GROUPS = """
 ## Entry-point groups
 
-A distribution announces what it brings by an entry point. Discovery reads the metadata only; nothing is imported before
-settings enable it. Names are lower-case snake case; a name that two distributions claim is refused for both. Plugins and
-strategies share one space of names, since their settings are both under `plugins.<name>`.
+A distribution announces what it brings by an entry point. Discovery reads the metadata only; nothing is imported
+before settings enable it. Names are lower-case snake case; a name that two distributions claim is refused for both.
+Plugins and strategies share one space of names, since their settings are both under `plugins.<name>`.
 """
 
 
@@ -66,7 +66,11 @@ def _documented(module: ModuleType, name: str) -> str:
     body = ast.parse(inspect.getsource(module)).body
     for node, after in zip(body, [*body[1:], None], strict=True):
         if name in _targets(node):
-            if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) and isinstance(after.value.value, str):
+            if (
+                isinstance(after, ast.Expr)
+                and isinstance(after.value, ast.Constant)
+                and isinstance(after.value.value, str)
+            ):
                 return first_line(after.value.value)
             assert isinstance(node, ast.Assign | ast.AnnAssign)  # noqa: S101 - it has targets
             assert node.value is not None  # noqa: S101

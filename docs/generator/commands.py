@@ -12,10 +12,10 @@ from grinder.cli.main import COMMANDS, cli, load
 WIDTH = 100
 
 INTRO = """
-Every command answers to `--help`. Tables and progress are for people; where a command has `--json` it prints one JSON
-document instead. Nothing is coloured, and nothing waits for input when there is no terminal. What the exit codes mean:
-[exit codes and errors](errors.md). An installed distribution can add commands of its own through the entry-point group
-`grinder.commands`; they show up in `grinder --help`.
+Every command answers to `--help`. Tables and progress are for people; where a command has `--json` it prints one
+JSON document instead. Nothing is coloured, and nothing waits for input when there is no terminal. What the exit
+codes mean: [exit codes and errors](errors.md). An installed distribution can add commands of its own through the
+entry-point group `grinder.commands`; they show up in `grinder --help`.
 """
 
 

@@ -13,14 +13,14 @@ from grinder.host.hookspecs import HOOK_API, PluginContext
 from grinder.host.signatures import SPECS
 
 INTRO = f"""
-A plugin is a module (or an object) that implements some of these hooks with `@hookimpl`, and that an entry point of the
-group `grinder.plugins` names. The hook contract has a version of its own, now {HOOK_API}; a plugin states the range it
-was written for in `GRINDER_API`, and one that does not fit is refused.
+A plugin is a module (or an object) that implements some of these hooks with `@hookimpl`, and that an entry point of
+the group `grinder.plugins` names. The hook contract has a version of its own, now {HOOK_API}; a plugin states the
+range it was written for in `GRINDER_API`, and one that does not fit is refused.
 
-An implementation asks for the arguments it needs, by name, and leaves the others out. Refused when the plugin is loaded,
-with plugin, hook and signature in the message: coroutines, generators, hook wrappers, `tryfirst` and `trylast`, names of
-hooks or arguments that do not exist, keyword-only arguments, arguments with defaults, and type hints that contradict the
-ones here.
+An implementation asks for the arguments it needs, by name, and leaves the others out. Refused when the plugin is
+loaded, with plugin, hook and signature in the message: coroutines, generators, hook wrappers, `tryfirst` and
+`trylast`, names of hooks or arguments that do not exist, keyword-only arguments, arguments with defaults, and type
+hints that contradict the ones here.
 
 Plugins are called in one explicit order for every hook: first the names in `gates.order`, then the rest by name.
 """
@@ -32,7 +32,7 @@ MODULE = """
 | --- | --- | --- |
 | `register_settings` | yes | the hook that declares the settings class |
 | `GRINDER_API` | no | range of hook versions, such as `">=1.0,<2"` |
-| `REASONS` | when a gate answers with reason codes of its own | mapping from code to a sentence; see [reason codes](reasons.md) |
+| `REASONS` | when a gate answers with reason codes of its own | [codes](reasons.md), each with a sentence |
 | any other hook | no | what the plugin is for |
 """
 

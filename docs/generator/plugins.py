@@ -9,8 +9,9 @@ from generator.members import ROOT, Member, members
 from grinder.host.discovery import EXCHANGES, PLUGINS, POLICIES, STRATEGIES
 
 INTRO = """
-The READMEs of the members that are shipped with grinder. `grinder plugins show NAME` prints settings, reason codes and
-hooks of anything that is installed. The paper exchange has [a page of its own](../explanation/paper-exchange.md).
+The READMEs of the members that are shipped with grinder. `grinder plugins show NAME` prints settings, reason codes
+and hooks of anything that is installed. The paper exchange has [a page of its
+own](../explanation/paper-exchange.md).
 """
 
 

@@ -9,9 +9,9 @@ from grinder.reasons import ReasonRegistry
 
 INTRO = """
 Every decision that is not simply allowed carries one of these codes, and so does every answer of a gate that is not
-`Allow`. A code keeps its meaning for ever. A plugin declares its own in `REASONS`; nobody can use a code that belongs to
-somebody else, and a gate that answers with a code that neither it nor core declared is treated as failed (`GATE_ERROR`).
-`summary.json` of a run holds the meaning of each code that occurred in it.
+`Allow`. A code keeps its meaning for ever. A plugin declares its own in `REASONS`; nobody can use a code that
+belongs to somebody else, and a gate that answers with a code that neither it nor core declared is treated as failed
+(`GATE_ERROR`). `summary.json` of a run holds the meaning of each code that occurred in it.
 """
 
 

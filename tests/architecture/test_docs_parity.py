@@ -191,7 +191,9 @@ def commands() -> Iterator[tuple[str, click.Command]]:
         yield from walk(f"grinder {name}", load(target))
 
 
-@pytest.mark.parametrize(("name", "command"), list(commands()), ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("name", "command"), list(commands()), ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_every_command_is_documented_with_every_option(name, command):
     text = section("command-line.md", name)
     for option in (param for param in command.params if isinstance(param, click.Option)):
@@ -214,9 +216,10 @@ def everything() -> Decision:
     return Decision(
         intent=intent, now_ns=1, risk=Risk.INCREASE, outcome=Outcome.BLOCKED, reason="GATE_ERROR", by="some_gate",
         qty=Decimal(1), price=Decimal(50), route=Route.PAPER, trading_state=TradingState.ACTIVE, mid=50.0, detail="why",
-        warnings=("careful",), gates=(GateInfo("some_gate", Mode.ENFORCE, "block", Threshold(1.0, "x", "s", "r", "e")),),
+        warnings=("careful",), 
+        gates=(GateInfo("some_gate", Mode.ENFORCE, "block", Threshold(1.0, "x", "s", "r", "e")),),
         answers=(Fault("GATE_ERROR", "broke", True, {"depth": 1.0}),),
-        first_answers=(Shrink(Decimal(1), "SMALLER", {"depth": 1.0}),), attempt=2,
+        first_answers=(Shrink(Decimal(1), "SMALLER", {"depth": 1.0}),), client_id="c",
     )  # fmt: skip
 
 

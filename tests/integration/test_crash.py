@@ -80,7 +80,7 @@ def check(out: Path) -> None:
     assert len(set(ids)) == len(ids), "a fill was counted twice"
     recorded = [json.loads(line)["trade_id"] for line in (out / "fills.jsonl").read_text().splitlines()]
     assert recorded == ids
-    traded = {r["trade_id"]: r for r in venue if r["op"] == "fill"}
+    traded = {r["fill"]["trade_id"]: r["fill"] for r in venue if r["op"] == "fill"}
     told = set(ids)
     assert told <= traded.keys(), "a fill that the venue does not know"
     held = {key[3]: holding.qty for key, holding in ledger.holdings()}
@@ -127,7 +127,7 @@ def test_killed_again_and_again_at_random(tmp_path):
     check(out)
     summary = json.loads((out / "summary.json").read_text())
     assert summary["orders"]["unknown"] >= 0
-    assert summary["intents"] == sum(1 for _ in (out / "decisions.jsonl").open())
+    assert summary["intents"] == sum(1 for _ in (out / "decisions.jsonl").read_text().splitlines())
 
 
 def test_a_run_that_is_still_going_cannot_be_resumed(tmp_path):

@@ -94,7 +94,7 @@ def test_money_adds_up(evidence):
     out, _ = evidence
     summary = json.loads((out / "summary.json").read_text())
     cash, held, fees = Decimal(0), {}, Decimal(0)
-    for line in (out / "fills.jsonl").open():
+    for line in (out / "fills.jsonl").read_text().splitlines():
         f = json.loads(line)
         sign = 1 if f["side"] == "BUY" else -1
         cash -= sign * Decimal(f["qty"]) * Decimal(f["price"])
@@ -131,7 +131,7 @@ def test_symbols_outside_the_allowlist_stay_in_shadow(tmp_path):
         "run", "--duration", "30s", "--json", "--set", "plugins.warm_up.symbols=[ETHUSDT]", "--out", "out", cwd=tmp_path
     )
     assert done.returncode == 0, done.stderr
-    records = [json.loads(line) for line in (tmp_path / "out" / "decisions.jsonl").open()]
+    records = [json.loads(line) for line in (tmp_path / "out" / "decisions.jsonl").read_text().splitlines()]
     modes = {(r["order"]["symbol"], g["mode"]) for r in records for g in r["gates"] if g["gate"] == "warm_up"}
     assert modes == {("ETHUSDT", "enforce"), ("BTCUSDT", "shadow")}
 
@@ -157,7 +157,7 @@ def test_a_signal_ends_the_run_with_everything_flushed(tmp_path, number):
         assert process.returncode == 0
         assert "intents" in screen
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
-    assert summary["intents"] == sum(1 for _ in (tmp_path / "out" / "decisions.jsonl").open())
+    assert summary["intents"] == sum(1 for _ in (tmp_path / "out" / "decisions.jsonl").read_text().splitlines())
     resumed = grinder("run", "--resume", "--duration", "5s", "--out", "out", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
 

@@ -41,9 +41,9 @@ def test_btcusdt(tmp_path):
     blocking = [gate for gate, counts in summary["decisions"]["by_gate"].items() if counts["block"]]
     assert len(blocking) >= 2
     assert summary["inputs"][0]["clock_shift_ns"] == 1_272_548_721
-    decisions = [json.loads(line) for line in (tmp_path / "out" / "decisions.jsonl").open()]
+    decisions = [json.loads(line) for line in (tmp_path / "out" / "decisions.jsonl").read_text().splitlines()]
     assert len(decisions) == summary["intents"]
-    fills = [json.loads(line) for line in (tmp_path / "out" / "fills.jsonl").open()]
+    fills = [json.loads(line) for line in (tmp_path / "out" / "fills.jsonl").read_text().splitlines()]
     assert len(fills) == summary["fills"]
     allowed = {d["id"] for d in decisions if d["outcome"] == "allowed"}
     assert {f["intent_id"] for f in fills} <= allowed
@@ -65,7 +65,7 @@ def test_the_other_recordings(tmp_path, file, checks, symbols):
     assert summary["feed"]["book_mismatches"] == 0
     assert checks is None or summary["feed"]["book_checks"] == checks
     assert summary["decisions"]["allowed"] > 0
-    traded = {json.loads(line)["order"]["symbol"] for line in (tmp_path / "out" / "decisions.jsonl").open()}
+    traded = {json.loads(line)["order"]["symbol"] for line in (tmp_path / "out" / "decisions.jsonl").read_text().splitlines()}
     assert traded == symbols
 
 
@@ -73,7 +73,7 @@ def test_two_recordings_in_one_run(tmp_path):
     needs(BTC, ETH)
     summary = run(tmp_path / "out", "--duration", "60s", "--replay", str(BTC), str(ETH))
     assert len(summary["inputs"]) == 2
-    traded = {json.loads(line)["order"]["symbol"] for line in (tmp_path / "out" / "decisions.jsonl").open()}
+    traded = {json.loads(line)["order"]["symbol"] for line in (tmp_path / "out" / "decisions.jsonl").read_text().splitlines()}
     assert traded == {"BTCUSDT", "ETHUSDT"}
 
 

@@ -79,7 +79,7 @@ class Market:
 
 
 class Rig:
-    """One exchange on a small market. Each market event comes one millisecond after what was before it.
+    """One exchange on a small market. Each market event comes ``pause`` ms after what was before it.
 
     Latencies are 10 ms each way unless settings say otherwise.
     """
@@ -92,6 +92,7 @@ class Rig:
         self.settings = Settings(**settings)
         self.exchange = create(self.settings)
         self.updates = []
+        self.pause = 1
         self.ids = itertools.count(1)
         self.numbers = itertools.count(1)
         context = ExchangeContext(
@@ -139,24 +140,24 @@ class Rig:
 
     def book(self, bids, asks, symbol=SYMBOL):
         """A whole book, levels as ``"100.0 x 5"`` pairs of strings."""
-        self.wait(1)
+        self.wait(self.pause)
         self.market.books[symbol] = Book()
         event = BookSnapshot(symbol, self.now, self.now, next(self.numbers), bids, asks)
         self._event(event, ((Side.BUY, bids), (Side.SELL, asks)))
 
     def delta(self, bids=(), asks=(), symbol=SYMBOL):
-        self.wait(1)
+        self.wait(self.pause)
         number = next(self.numbers)
         event = BookDelta(symbol, self.now, self.now, number, number, number - 1, bids, asks)
         self._event(event, ((Side.BUY, bids), (Side.SELL, asks)))
 
-    def top(self, bid, bid_qty, ask, ask_qty, symbol=SYMBOL, exchange_ns=None):
-        self.wait(1)
+    def top(self, bid, bid_qty, ask, ask_qty, *, exchange_ns=None):
+        self.wait(self.pause)
         at = self.now if exchange_ns is None else exchange_ns
-        self._event(TopOfBook(symbol, at, self.now, next(self.numbers), bid, bid_qty, ask, ask_qty))
+        self._event(TopOfBook(SYMBOL, at, self.now, next(self.numbers), bid, bid_qty, ask, ask_qty))
 
-    def trade(self, price, qty, taker, symbol=SYMBOL, exchange_ns=None):
-        self.wait(1)
+    def trade(self, price, qty, taker, *, symbol=SYMBOL, exchange_ns=None):
+        self.wait(self.pause)
         at = self.now if exchange_ns is None else exchange_ns
         self._event(Trade(symbol, at, self.now, next(self.numbers), price, qty, taker))
 

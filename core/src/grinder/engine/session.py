@@ -263,10 +263,11 @@ class Session:
     # Driving.
 
     async def _drive(self) -> None:
-        server = await self._serve()
-        self._loop.watchdog.start()
+        server: Server | None = None
         try:
             with stop_signals(self._loop):
+                server = await self._serve()
+                self._loop.watchdog.start()
                 await self._loop.run()
         finally:
             self._loop.watchdog.stop()

@@ -75,7 +75,10 @@ def _survey(blocks: Blocks, _reject: Reject) -> Survey:
                 survey.behind_ns = max(survey.behind_ns, _survey_odd(line, names))
         _survey_clock([line for line in lines if line[_FROM:_TO] not in odd] if odd else lines, survey)
     for name in names:
-        survey.meet_stream(name.decode(errors="replace"))
+        try:
+            survey.meet_stream(name.decode())
+        except UnicodeDecodeError:
+            continue
     return survey
 
 

@@ -35,12 +35,21 @@ def open_recordings(paths: Sequence[Path], *, symbols: Sequence[str] = (), toler
         raise ConfigError("no recording is named")
     recordings = [Recording(Path(path), tolerant=tolerant) for path in paths]
     _refuse_overlap(recordings)
+    rules = _rules(recordings)
+    if tolerant:
+        _forget_spoilt(recordings, rules)
     present = sorted({symbol for recording in recordings for symbol in recording.survey.symbols})
     missing = sorted(set(symbols) - set(present))
     if missing:
         raise ConfigError(f"no data of {', '.join(missing)} is recorded; there is {', '.join(present)}")
     wanted = tuple(sorted(set(symbols))) or tuple(present)
-    return Recordings(recordings, wanted, _instruments(recordings, wanted))
+    unknown = [symbol for symbol in wanted if symbol not in rules]
+    if unknown:
+        raise ConfigError(
+            f"venue rules of {', '.join(unknown)} are unknown: no recording holds an exchangeInfo with it, and it is "
+            f"not in the table that is shipped ({', '.join(TABLE)}); record exchangeInfo too, or name other symbols"
+        )
+    return Recordings(recordings, wanted, {symbol: rules[symbol] for symbol in wanted})
 
 
 class Recordings:
@@ -104,14 +113,17 @@ def _refuse_overlap(recordings: Sequence[Recording]) -> None:
                 raise ConfigError(f"{names} both hold {streams[0]} at the same time; name one of them")
 
 
-def _instruments(recordings: Sequence[Recording], symbols: Sequence[str]) -> dict[str, Instrument]:
-    recorded: dict[str, Instrument] = {}
+def _rules(recordings: Sequence[Recording]) -> dict[str, Instrument]:
+    """Venue rules that are known: the table, and over it what was recorded."""
+    rules = dict(TABLE)
     for recording in recordings:
-        recorded.update(recording.survey.instruments)
-    unknown = [symbol for symbol in symbols if symbol not in recorded and symbol not in TABLE]
-    if unknown:
-        raise ConfigError(
-            f"venue rules of {', '.join(unknown)} are unknown: no recording holds an exchangeInfo with it, and it is "
-            f"not in the table that is shipped ({', '.join(TABLE)}); record exchangeInfo too, or name other symbols"
-        )
-    return {symbol: recorded.get(symbol) or TABLE[symbol] for symbol in symbols}
+        rules.update(recording.survey.instruments)
+    return rules
+
+
+def _forget_spoilt(recordings: Sequence[Recording], rules: Mapping[str, Instrument]) -> None:
+    """Leave out symbols that nobody knows, as long as others remain: they are stream names with an error in them."""
+    for recording in recordings:
+        spoilt = recording.survey.symbols - rules.keys()
+        if spoilt and spoilt != recording.survey.symbols:
+            recording.forget(spoilt)

@@ -78,8 +78,15 @@ class Recording:
         """
         survey = self.survey
         frames = Frames(survey.streams, symbols, spot=survey.spot, ignored=ignored)
-        blocks: Blocks = self._kept if self._kept is not None else line_blocks(self._path, _known_damage)
+        on_damage = _known_damage if self._tolerant else None
+        blocks: Blocks = self._kept if self._kept is not None else line_blocks(self._path, on_damage)
         return self._layout.events(blocks, frames, survey, survey.behind_ns, self._rejecter(skipped))
+
+    def forget(self, symbols: Collection[str]) -> None:
+        """Treat symbols as damage: a spoilt stream name looks like one."""
+        spoilt = self.survey.symbols.intersection(symbols)
+        self.survey.symbols -= spoilt
+        self.damage["symbol"] += len(spoilt)
 
     def release(self) -> None:
         """Give the memory of kept lines back."""

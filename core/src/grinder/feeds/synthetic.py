@@ -84,7 +84,7 @@ class Synthetic:
             start=start,
             end=end,
             gap=gap if disturbed else end,
-            snapshot=gap + min(SECOND, length // 20) if disturbed else end,
+            snapshot=gap + max(SECOND // 3, min(SECOND, length // 20)) if disturbed else end,
             crash=crash,
             bottom=bottom,
             recovered=bottom + min(60 * SECOND, length * 15 // 100),

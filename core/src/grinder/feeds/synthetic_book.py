@@ -92,6 +92,11 @@ class BookSide:
             else:
                 self.put(rank, 1 + self._size // 4)
 
+    def withdraw(self, end: int) -> None:
+        """Withdraw every level better than ``end``."""
+        while self.best < end:
+            self.drop(self.best)
+
     def _find_best(self) -> None:
         rank = self.best
         while rank <= self._far:

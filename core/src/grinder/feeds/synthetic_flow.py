@@ -27,6 +27,8 @@ _CRASH_RISE = 350.0
 """Fall and recovery of a crash, in bps."""
 _SWEEP = 6
 """Most levels that one taker goes through."""
+_STALE = 100
+"""Quotes that the fair price has passed by more ticks than this are withdrawn before anybody takes them."""
 _BPS = 1e-4
 
 
@@ -147,15 +149,13 @@ class Flow:
             if not mended and now >= schedule.snapshot:
                 mended = True
                 yield self._snapshot(now)
-            top = (
-                self._bids.best,
-                self._bids.levels[self._bids.best],
-                self._asks.best,
-                self._asks.levels[self._asks.best],
-            )
-            if top != self._top:
-                self._top = top
+            if self._top_changed():
                 yield self._top_of_book(now)
+
+    def _top_changed(self) -> bool:
+        bids, asks, before = self._bids, self._asks, self._top
+        self._top = (bids.best, bids.levels[bids.best], asks.best, asks.levels[asks.best])
+        return self._top != before
 
     def _move(self, now: int, pause: float) -> None:
         """Let the fair price move for ``pause`` seconds, as the regime or the crash has it."""
@@ -165,46 +165,58 @@ class Flow:
             self._regime_end = now + int(self._random.expovariate(1 / _REGIME_S) * SECOND)
         noise, drift, _ = self._regime
         if schedule.crash <= now < schedule.recovered:
-            falling = now < schedule.bottom
-            if falling and self._bids.spacing == SPACING:
-                self._bids.thin_out(8)
-                self._bids.spacing = 8 * SPACING
-            elif not falling:
-                self._bids.spacing = SPACING
-            drift = (
-                -_CRASH_FALL * SECOND / (schedule.bottom - schedule.crash)
-                if falling
-                else _CRASH_RISE * SECOND / (schedule.recovered - schedule.bottom)
-            )
+            drift = self._crash(now)
         moved = drift * pause + noise * math.sqrt(pause) * self._random.gauss(0.0, 1.0)
         self._fair = max(self._least, self._fair + self._bps * moved)
+
+    def _crash(self, now: int) -> float:
+        """Drift of the crash in bps per second: down through bids that have been thinned out, then up again."""
+        schedule, bids = self._schedule, self._bids
+        if now >= schedule.bottom:
+            bids.spacing = SPACING
+            return _CRASH_RISE * SECOND / (schedule.recovered - schedule.bottom)
+        if bids.spacing == SPACING:
+            bids.thin_out(8)
+            bids.spacing = 8 * SPACING
+        return -_CRASH_FALL * SECOND / (schedule.bottom - schedule.crash)
 
     def _act(self, now: int) -> list[Trade]:
         """One participant acts; the prints that come of it."""
         random, bids, asks, fair = self._random.random, self._bids, self._asks, self._fair
         self._update_id += 1
         if fair >= asks.best + 1:
-            return self._prints(now, Side.BUY, asks.take(10**12, int(fair), _SWEEP))
+            return self._prints(now, Side.BUY, self._sweep(asks, bids, int(fair)))
         if fair <= -bids.best - 1:
-            return self._prints(now, Side.SELL, bids.take(10**12, -math.ceil(fair), _SWEEP))
+            return self._prints(now, Side.SELL, self._sweep(bids, asks, -math.ceil(fair)))
         chance = random()
         buying = random() < 0.5
         if chance < self._regime.takers:
+            side = asks if buying else bids
             lots = 1 + int(0.02 * self._size / (random() + 0.002))
-            if buying:
-                return self._prints(now, Side.BUY, asks.take(lots, asks.best + 2, 2))
-            return self._prints(now, Side.SELL, bids.take(lots, bids.best + 2, 2))
-        side = bids if buying else asks
+            return self._prints(now, Side.BUY if buying else Side.SELL, side.take(lots, side.best + 2, 2))
         if asks.best + bids.best > 1 and chance < 0.6:
             self._improve(fair)
-            return []
-        # Half of it happens at the best price, the rest rarer the further behind.
-        rank = side.best + max(0, int(1 / (random() + 0.01)) - 1)
-        if chance < 0.8:
+        else:
+            self._quote(bids if buying else asks, adds=chance < 0.8)
+        return []
+
+    def _quote(self, side: BookSide, *, adds: bool) -> None:
+        """A maker sets or withdraws a level: half of it at the best price, the rest rarer the further behind."""
+        rank = side.best + max(0, int(1 / (self._random.random() + 0.01)) - 1)
+        if adds:
             side.put(rank, side.usual_size())
         elif rank in side.levels:
             side.drop(rank)
-        return []
+
+    def _sweep(self, side: BookSide, other: BookSide, fair: int) -> list[tuple[int, int]]:
+        """A taker goes for the quotes that the fair price has passed; makers follow on the other side."""
+        if fair - side.best > _STALE:
+            side.withdraw(fair - _STALE)
+        hits = side.take(10**12, fair, _SWEEP)
+        rank = 1 - side.best + int(side.spacing * self._random.random())
+        if rank < other.best:
+            other.put(rank, other.usual_size())
+        return hits
 
     def _improve(self, fair: float) -> None:
         """Quote inside the spread, on the side that is further from the fair price."""

@@ -127,7 +127,7 @@ def _plain_inputs(inputs: Mapping[object, object]) -> dict[str, Input]:
             raise UnsoundError(
                 f"input {_shown(key)} is {type(value).__name__}, must be a 64-bit number, text, bool or None"
             )
-        if not (known.is_finite() if isinstance(known, Decimal) else not isinstance(known, float) or isfinite(known)):
+        if isinstance(known, float | Decimal) and not Decimal(known).is_finite():
             raise UnsoundError(f"input {name} is {known}", "INPUT_NONFINITE")
         plain[name] = known
     return plain
@@ -138,12 +138,13 @@ _UNFIT: Final[Any] = object()
 
 def _plain(value: object) -> Any:
     """The value as a number, encodable text, bool or None of exactly that type; ``_UNFIT`` for anything else."""
-    if value is None or isinstance(value, bool):
+    if value is None or type(value) is bool:
         return value
     if isinstance(value, str):
         return str.__str__(value).encode("utf-8", "backslashreplace").decode()
     if isinstance(value, int):
-        return int(value) if _short(value) else _UNFIT
+        number = int(value)
+        return number if _short(number) else _UNFIT
     if isinstance(value, float):
         return float(value)
     return Decimal(value) if isinstance(value, Decimal) else _UNFIT

@@ -32,8 +32,7 @@ from grinder.journal.schema import EVERYTHING
 from grinder.types import FINAL_STATES, Fill
 
 _BY_INTENT: Final = "SELECT * FROM intents WHERE intent_id = ?"
-_EVENTS: Final = "SELECT * FROM order_events WHERE client_id = ? AND seq <= ? ORDER BY seq"
-_LAST_SEQ: Final = 2**63 - 1
+_EVENTS: Final = "SELECT * FROM order_events WHERE client_id = ? ORDER BY seq"
 _BY_CLIENT: Final = "SELECT * FROM intents WHERE client_id = ? AND client_id <> ''"
 
 
@@ -115,17 +114,17 @@ class Reader:
         history = self._history(client_id)
         return _order_after_all(history) if history else None
 
-    def _history(self, client_id: str, until_seq: int = _LAST_SEQ) -> list[Row]:
-        """The intent's row and those of its order's events up to a point; empty when there is no such order."""
+    def _history(self, client_id: str) -> list[Row]:
+        """The intent's row and those of its order's events; empty when there is no such order."""
         intent = self._first(_BY_CLIENT, client_id)
-        return [] if intent is None else [intent, *self._rows(_EVENTS, client_id, until_seq)]
+        return [] if intent is None else [intent, *self._rows(_EVENTS, client_id)]
 
     def _first(self, sql: str, key: str) -> Row | None:
         return next(self._rows(sql, key), None)
 
     def events(self, client_id: str) -> Iterator[LoggedEvent]:
         """What became known of an order, in that order."""
-        for row in self._rows(_EVENTS, client_id, _LAST_SEQ):
+        for row in self._rows(_EVENTS, client_id):
             yield event_of(row)
 
     def fills(self) -> Iterator[Fill]:
@@ -163,8 +162,9 @@ class Reader:
                 if history:
                     history.append(row)
             else:
-                # It was final, until a fill proved that it was not; or it is no order of this journal.
-                histories[row[1]] = self._history(row[1], row[0])
+                # It was final, until a fill proved that it was not; or it is no order of this journal. Events that
+                # follow are in its history already, and change nothing when they are read again.
+                histories[row[1]] = self._history(row[1])
         return {client_id: _order_after_all(history) for client_id, history in histories.items() if history}
 
     def recover(self, position_mode: PositionMode = PositionMode.ONE_WAY) -> Recovered:

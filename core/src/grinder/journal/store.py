@@ -129,8 +129,12 @@ class Journal(Reader):
         return len(self._batch)
 
     def rewind(self, pending: int) -> None:
-        """Take back what was appended since ``pending`` had this value: it is not going to happen."""
-        del self._batch[pending:]
+        """Take back the decisions appended since ``pending`` had this value, which no commit has written.
+
+        Fills, events and state appended meanwhile stay: they have happened.
+        """
+        with self._committing:
+            self._batch[pending:] = [entry for entry in self._batch[pending:] if entry[0] is not INSERT_INTENT]
 
     def record_decision(self, intent_id: str, ts_ns: int, record: bytes, order: OrderRecord | None = None) -> None:
         """Append a decision and, when it lets an order through, the order: both become durable, or neither.

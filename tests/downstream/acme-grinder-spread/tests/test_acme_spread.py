@@ -13,9 +13,9 @@ from grinder import HOOK_API, Allow, Block
 acme = pytest.importorskip("acme_grinder_spread", reason="acme-grinder-spread is not installed here")
 
 
-def judge(bid: float, ask: float, max_bps: float = 5.0):
+def judge(bid: float, ask: float, max_spread_bps: float = 5.0):
     market = SimpleNamespace(bid=bid, ask=ask, mid=(bid + ask) / 2)
-    return acme.pre_order_gate(market, acme.SpreadSettings(max_bps=max_bps))
+    return acme.pre_order_gate(market, acme.SpreadSettings(max_spread_bps=max_spread_bps))
 
 
 def test_a_narrow_spread_passes():
@@ -23,8 +23,8 @@ def test_a_narrow_spread_passes():
 
 
 def test_the_limit_itself_passes_and_more_does_not():
-    assert judge(9999.0, 10001.0, max_bps=2.0) == Allow({"spread_bps": 2.0})
-    assert judge(9999.0, 10001.0, max_bps=1.9) == Block("ACME_SPREAD_WIDE", {"spread_bps": 2.0})
+    assert judge(9999.0, 10001.0, max_spread_bps=2.0) == Allow({"spread_bps": 2.0})
+    assert judge(9999.0, 10001.0, max_spread_bps=1.9) == Block("ACME_SPREAD_WIDE", {"spread_bps": 2.0})
 
 
 def test_no_price_blocks():
@@ -36,7 +36,7 @@ def test_no_price_blocks():
 @pytest.mark.parametrize("bad", [-1, float("nan"), float("inf")])
 def test_settings_that_make_no_sense_are_refused(bad):
     with pytest.raises(ValidationError):
-        acme.SpreadSettings(max_bps=bad)
+        acme.SpreadSettings(max_spread_bps=bad)
 
 
 def test_it_is_installed_as_a_plugin():
