@@ -72,6 +72,15 @@ def fold(source, data, stream=None, local=LOCAL):
     return source.meet(payload, "BTCUSDT")(payload, local)
 
 
+def refusal(source, data, stream=None):
+    """The kind of what is wrong; empty when the frame is accepted."""
+    try:
+        fold(source, data, stream)
+    except ValueError as error:
+        return explain(error)[0]
+    return ""
+
+
 def test_each_frame_becomes_its_event():
     source = frames()
     assert fold(source, TICKER, "bookTicker") == TopOfBook(
@@ -100,8 +109,9 @@ def test_spot_frames_have_fewer_keys():
 def test_newer_keys_are_taken_and_symbols_that_do_not_trade_left_out():
     source = frames()
     assert fold(source, TICKER | {"st": 1, "ps": "BTCUSDT", "new": {"x": [1]}}, "bookTicker") is not None
+    source = frames()
     for stream, data in STREAMS.items():
-        assert fold(source, data | {"st": 2, "E": E + 1, "u": 11, "t": 11, "a": 11} | {k: data[k] for k in "ab" if isinstance(data.get(k), (str, list))}, stream) is None  # fmt: skip
+        assert fold(source, data | {"st": 2}, stream) is None
     assert source._ignored == {"symbol not trading": 5}
 
 
@@ -129,63 +139,34 @@ def test_names_that_are_counted_are_bounded():
     assert len(source.handlers) <= 1_000
 
 
-@pytest.mark.parametrize(
-    "number",
-    [
-        "",
-        ".",
-        "NaN",
-        "nan",
-        "inf",
-        "Infinity",
-        "-1",
-        "-0.1",
-        "1e999",
-        "1e19",
-        "1,5",
-        "abc",
-        " 1",
-        "1_0",
-        "0x1",
-        "--1",
-        "1.2.3",
-        "٣",
-    ],
-)
-@pytest.mark.parametrize(
-    ("stream", "key"),
-    [("bookTicker", k) for k in "bBaA"] + [("trade", "p"), ("trade", "q"), ("aggTrade", "q"), ("markPrice@1s", "p"), ("markPrice@1s", "i")],
-)  # fmt: skip
-def test_what_is_no_number_is_refused(stream, key, number):
+NO_NUMBERS = ["", ".", "NaN", "nan", "inf", "-1", "-0.1", "1e999", "1e19", "1,5", "abc", " 1", "1_0", "0x1", "1.2.3"]
+PRICED = [
+    *[("bookTicker", key, "u") for key in "bBaA"],
+    *[("trade", key, "t") for key in "pq"],
+    *[("aggTrade", key, "a") for key in "pq"],
+    *[("markPrice@1s", key, "E") for key in "pi"],
+]
+
+
+@pytest.mark.parametrize("number", NO_NUMBERS)
+@pytest.mark.parametrize(("stream", "key", "sequence"), PRICED)
+def test_what_is_no_number_is_refused(stream, key, sequence, number):
     source = frames()
-    good, bad = STREAMS[stream], STREAMS[stream] | {key: number}
-    with pytest.raises(ValueError, match=".") as caught:
-        fold(source, bad, stream)
-    assert explain(caught.value)[0] == "number"
+    data = STREAMS[stream]
+    assert refusal(source, data | {key: number}, stream) == "number"
     # Once a sound frame has been seen, the check takes a shorter way.
-    fold(source, good, stream)
-    later = (
-        bad
-        | {k: 11 for k in ("u", "t") if k in bad}
-        | ({"E": E + 1} if "r" in bad else {})
-        | ({"a": 11} if stream == "aggTrade" else {})
-    )
-    with pytest.raises(ValueError, match=".") as caught:
-        fold(source, later, stream)
-    assert explain(caught.value)[0] == "number"
+    fold(source, data, stream)
+    assert refusal(source, data | {key: number, sequence: data[sequence] + 1}, stream) == "number"
+    assert refusal(source, data | {sequence: data[sequence] + 2}, stream) == ""
 
 
-@pytest.mark.parametrize("number", ["", ".", "NaN", "-1", "1e999", "abc", "1.2.3", "1..2", "-1.5"])
-@pytest.mark.parametrize("place", [("b", 0, 0), ("b", 1, 1), ("a", 0, 0), ("a", 0, 1)])
-def test_what_is_no_number_is_refused_in_every_level(place, number):
-    side, at, part = place
+@pytest.mark.parametrize("number", NO_NUMBERS)
+@pytest.mark.parametrize(("side", "at", "part"), [("b", 0, 0), ("b", 1, 1), ("a", 0, 0), ("a", 0, 1)])
+def test_what_is_no_number_is_refused_in_every_level(side, at, part, number):
     levels = [list(level) for level in DEPTH[side]]
     levels[at][part] = number
-    with pytest.raises(ValueError, match=".") as caught:
-        fold(frames(), DEPTH | {side: levels}, "depth@0ms")
-    assert explain(caught.value)[0] == "number"
-    with pytest.raises(ValueError, match="number"):
-        fold(frames(), SNAPSHOT | {{"a": "asks", "b": "bids"}[side]: levels})
+    assert refusal(frames(), DEPTH | {side: levels}, "depth@0ms") == "number"
+    assert refusal(frames(), SNAPSHOT | {{"a": "asks", "b": "bids"}[side]: levels}) == "number"
 
 
 @settings(deadline=None, max_examples=300)
@@ -224,9 +205,7 @@ def test_missing_keys_and_wrong_types_are_refused(stream):
     for key in STREAMS[stream].keys() - optional:
         data = {k: v for k, v in STREAMS[stream].items() if k != key}
         for wrong in ({}, {key: None}, {key: {}}, {key: 1.5}, {key: [["1", 2]]}, {key: [["1", "2", "3"]]}):
-            with pytest.raises(ValueError, match=".") as caught:
-                fold(frames(), data | wrong, stream)
-            assert explain(caught.value)[0] == "invalid", (key, wrong, caught.value)
+            assert refusal(frames(), data | wrong, stream) == "invalid", (key, wrong)
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def run_and_kill(directory, lines):
 
 
 def test_nothing_reported_is_lost_and_nothing_is_there_by_half(tmp_path):
-    rng = random.Random(20240229)  # noqa: S311 - when to kill is no secret
+    rng = random.Random(20240229)
     for _ in range(ROUNDS):
         reported = run_and_kill(tmp_path, rng.choice([0, 1, rng.randrange(2, 60), rng.randrange(60, 800)]))
         with Journal.open(tmp_path, sync="process") as journal:

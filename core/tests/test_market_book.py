@@ -219,7 +219,7 @@ def test_the_ladder_is_the_naive_book(start, steps, side):
 @settings(deadline=None, max_examples=25)
 @given(seed=st.integers(min_value=0), side=st.sampled_from(Side))
 def test_removed_levels_are_purged_and_do_not_come_back(seed, side):
-    random = Random(seed)  # noqa: S311 - the chance of a test
+    random = Random(seed)
     ladder = Ladder(side)
     naive = {}
     for _ in range(12):

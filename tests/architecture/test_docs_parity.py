@@ -216,7 +216,7 @@ def everything() -> Decision:
     return Decision(
         intent=intent, now_ns=1, risk=Risk.INCREASE, outcome=Outcome.BLOCKED, reason="GATE_ERROR", by="some_gate",
         qty=Decimal(1), price=Decimal(50), route=Route.PAPER, trading_state=TradingState.ACTIVE, mid=50.0, detail="why",
-        warnings=("careful",), 
+        warnings=("careful",),
         gates=(GateInfo("some_gate", Mode.ENFORCE, "block", Threshold(1.0, "x", "s", "r", "e")),),
         answers=(Fault("GATE_ERROR", "broke", True, {"depth": 1.0}),),
         first_answers=(Shrink(Decimal(1), "SMALLER", {"depth": 1.0}),), client_id="c",

@@ -21,7 +21,9 @@ CAPTURE = ROOT.parent / "shared" / "data" / "binance-usdm" / "btcusdt_20240808.g
 RUNS = 3
 
 
-def line(name: str, what: str, value: float, floor: float, target: float, *, higher: bool = False, **more: object) -> dict:
+def line(
+    name: str, what: str, value: float, floor: float, target: float, *, higher: bool = False, **more: object
+) -> dict:
     """One result; ``ratio`` is value over floor, which must be at most (``higher``: at least) the target."""
     ratio = value / floor
     ok = ratio >= target if higher else ratio <= target
@@ -88,7 +90,10 @@ def p4() -> list[dict]:
     if isinstance(peer, str):
         return [*rows, absent("P4", "capture to fills against hftbacktest", peer)]
     total = peer["convert_s"] + peer["run_s"]
-    return [*rows, line("P4", "capture to fills against hftbacktest (s)", mine["seconds"], total, 1.0, peer_trades=peer["trades"])]
+    return [
+        *rows,
+        line("P4", "capture to fills against hftbacktest (s)", mine["seconds"], total, 1.0, peer_trades=peer["trades"]),
+    ]
 
 
 def p5() -> list[dict]:
@@ -100,7 +105,9 @@ def p5() -> list[dict]:
     if isinstance(peer, str):
         return [absent("P5", "engine alone against nautilus_trader", peer)]
     facts = {"orders": mine["orders"], "peer_orders": peer["orders"], "events": mine["events"]}
-    return [line("P5", "engine alone (events/s)", mine["events_per_s"], peer["events_per_s"], 2.0, higher=True, **facts)]
+    return [
+        line("P5", "engine alone (events/s)", mine["events_per_s"], peer["events_per_s"], 2.0, higher=True, **facts)
+    ]
 
 
 def p8() -> list[dict]:

@@ -13,6 +13,7 @@ import tempfile
 import time
 import zlib
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 
@@ -22,7 +23,12 @@ SIX_GATES = tuple(
     for name in ("bench_one", "bench_two", "bench_three", "bench_four")
     for key in ("enabled=true", "mode=enforce")
 )
-TWO_QUOTES = ("plugins.grid.notional=null", "plugins.grid.qty=0.01", "plugins.grid.interval_ms=500", "plugins.warm_up.seconds=0")
+TWO_QUOTES = (
+    "plugins.grid.notional=null",
+    "plugins.grid.qty=0.01",
+    "plugins.grid.interval_ms=500",
+    "plugins.warm_up.seconds=0",
+)
 
 
 class _Data(msgspec.Struct, gc=False):
@@ -46,7 +52,7 @@ class _Data(msgspec.Struct, gc=False):
 class _Frame(msgspec.Struct, gc=False):
     stream: str = ""
     data: _Data | None = None
-    lastUpdateId: int = 0
+    lastUpdateId: int = 0  # noqa: N815 - the venue names it so
 
 
 def decode(path: Path) -> dict:
@@ -86,8 +92,8 @@ class ListFeed:
     """Events decoded beforehand."""
 
     inputs = ()
-    skipped: dict[str, int] = {}
-    ignored: dict[str, int] = {}
+    skipped = MappingProxyType({})
+    ignored = MappingProxyType({})
 
     def __init__(self, events: list) -> None:
         from grinder.instruments import TABLE
@@ -189,7 +195,7 @@ def first_decision(path: Path) -> dict:
 
 if __name__ == "__main__":
     os.environ.pop("GRINDER_TRACE", None)
-    # sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PLW1514 - the log is not what is measured
+    sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - the log is not what is measured
     result = {"decode": decode, "capture": capture, "engine": engine, "first-decision": first_decision}[sys.argv[1]](
         Path(sys.argv[2]) if len(sys.argv) > 2 else Path()
     )

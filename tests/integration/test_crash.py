@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -103,7 +102,7 @@ STEPS = [
 ]
 
 
-@pytest.mark.parametrize(("step", "when", "n"), STEPS, ids=lambda v: str(v))
+@pytest.mark.parametrize(("step", "when", "n"), STEPS, ids=str)
 def test_killed_at_a_step_boundary(tmp_path, step, when, n):
     out = tmp_path / "run"
     killed = grinder(out, crash=(step, when, n))
@@ -143,4 +142,4 @@ def test_a_run_that_is_still_going_cannot_be_resumed(tmp_path):
             first.send_signal(signal.SIGINT)
             first.communicate(timeout=30)
     assert first.returncode == 0
-    assert os.path.exists(out / "summary.json")
+    assert (out / "summary.json").exists()

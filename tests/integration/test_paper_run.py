@@ -24,7 +24,19 @@ def grinder(*args: str, cwd: Path, env: dict[str, str] | None = None) -> subproc
 @contextmanager
 def paced(cwd: Path, *args: str):
     """A run in real time, with its metrics served; gives the process and the base address."""
-    command = [sys.executable, "-m", "grinder.cli", "run", "--speed", "1x", "--metrics-port", "0", "--out", "out", *args]
+    command = [
+        sys.executable,
+        "-m",
+        "grinder.cli",
+        "run",
+        "--speed",
+        "1x",
+        "--metrics-port",
+        "0",
+        "--out",
+        "out",
+        *args,
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd) as process:
         try:
             line = process.stderr.readline()
@@ -59,10 +71,31 @@ def test_leaves_its_evidence(evidence):
         assert file.stat().st_size > 0, name
         assert stat.S_IMODE(file.stat().st_mode) == 0o600, name
     summary = json.loads((out / "summary.json").read_text())
-    for key in (
-        "run_id profile seed inputs settings_sha256 plugins events intents decisions orders fills filled_orders "
-        "maker_fills volume fees pnl positions feed wall_s events_per_s decision_us decisions_sha256 fills_sha256"
-    ).split():
+    for key in [
+        "run_id",
+        "profile",
+        "seed",
+        "inputs",
+        "settings_sha256",
+        "plugins",
+        "events",
+        "intents",
+        "decisions",
+        "orders",
+        "fills",
+        "filled_orders",
+        "maker_fills",
+        "volume",
+        "fees",
+        "pnl",
+        "positions",
+        "feed",
+        "wall_s",
+        "events_per_s",
+        "decision_us",
+        "decisions_sha256",
+        "fills_sha256",
+    ]:
         assert key in summary, key
     assert summary["decisions"]["allowed"] > 0
     assert summary["decisions"]["by_gate"]["warm_up"]["block"] > 0

@@ -65,7 +65,9 @@ def test_the_other_recordings(tmp_path, file, checks, symbols):
     assert summary["feed"]["book_mismatches"] == 0
     assert checks is None or summary["feed"]["book_checks"] == checks
     assert summary["decisions"]["allowed"] > 0
-    traded = {json.loads(line)["order"]["symbol"] for line in (tmp_path / "out" / "decisions.jsonl").read_text().splitlines()}
+    traded = {
+        json.loads(line)["order"]["symbol"] for line in (tmp_path / "out" / "decisions.jsonl").read_text().splitlines()
+    }
     assert traded == symbols
 
 
@@ -73,7 +75,9 @@ def test_two_recordings_in_one_run(tmp_path):
     needs(BTC, ETH)
     summary = run(tmp_path / "out", "--duration", "60s", "--replay", str(BTC), str(ETH))
     assert len(summary["inputs"]) == 2
-    traded = {json.loads(line)["order"]["symbol"] for line in (tmp_path / "out" / "decisions.jsonl").read_text().splitlines()}
+    traded = {
+        json.loads(line)["order"]["symbol"] for line in (tmp_path / "out" / "decisions.jsonl").read_text().splitlines()
+    }
     assert traded == {"BTCUSDT", "ETHUSDT"}
 
 

@@ -98,14 +98,24 @@ __version__ = "0.1.0"
 
 _HOME = {
     "clock": "Clock LiveClock ManualClock",
-    "decisions": "Abstain Admitted Allow Answer Block Decision Fault GateInfo Mode Outcome Shrink Threshold Verdict Warn",
+    "decisions": (
+        "Abstain Admitted Allow Answer Block Decision Fault GateInfo Mode Outcome Shrink Threshold Verdict Warn"
+    ),
     "errors": "ConfigError GrinderError InputError PluginError SafetyError StateError VenueError",
-    "exchange": "Accepted Amended BookReader CancelRejected Cancelled Exchange ExchangeContext ExchangeSnapshot Filled Found MarketReader NotFound QueryFailed Rejected Simulated Unknown Update VenueOrder VenuePosition",
+    "exchange": (
+        "Accepted Amended BookReader CancelRejected Cancelled Exchange ExchangeContext ExchangeSnapshot "
+        "Filled Found MarketReader NotFound QueryFailed Rejected Simulated Unknown Update VenueOrder "
+        "VenuePosition"
+    ),
     "host.hookspecs": "HOOK_API PluginContext hookimpl",
     "instruments": "Instrument",
     "reconcile.report": "Mismatch MismatchKind PlannedAction ReconcileReport RemediationPlan RemediationStep",
     "settings.plugin": "GateSettings PluginSettings Section",
-    "types": "AccountView BookDelta BookSnapshot FeedStatus Fill IntentKind Level MarkPrice MarketEvent MarketView OpenOrder OrderIntent OrderState Position PositionSide Risk Route RuntimeView Side Strategy TimeInForce TopOfBook Trade TradingState",
+    "types": (
+        "AccountView BookDelta BookSnapshot FeedStatus Fill IntentKind Level MarkPrice MarketEvent MarketView "
+        "OpenOrder OrderIntent OrderState Position PositionSide Risk Route RuntimeView Side Strategy "
+        "TimeInForce TopOfBook Trade TradingState"
+    ),
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names.split()}
 

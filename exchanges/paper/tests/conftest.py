@@ -84,10 +84,10 @@ class Rig:
     Latencies are 10 ms each way unless settings say otherwise.
     """
 
-    def __init__(self, data_dir, *, resume=False, instruments=(BTC,), begin=BEGIN, **settings):
+    def __init__(self, data_dir, *, resume=False, instruments=(BTC,), begin=BEGIN, market=None, **settings):
         self.data_dir = data_dir
         self.clock = ManualClock(begin)
-        self.market = Market()
+        self.market = market or Market()
         self.instruments = instruments
         self.settings = Settings(**settings)
         self.exchange = create(self.settings)

@@ -236,7 +236,7 @@ def assert_told_in_order(rig):
 
 
 @pytest.mark.parametrize("latency", [0, 10])
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 @given(story=stories)
 def test_any_story(make_rig, latency, story):
     """Answers without delay, so that each fill is seen at the event that brought it."""
@@ -246,7 +246,7 @@ def test_any_story(make_rig, latency, story):
     rig.exchange.stop()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(story=stories)
 def test_the_same_inputs_give_the_same_outputs_and_a_restart_the_same_state(make_rig, story):
     first, second = (Theatre(make_rig(response_latency_ms=0)).play(story) for _ in range(2))

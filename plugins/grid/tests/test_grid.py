@@ -200,6 +200,13 @@ def test_the_cap_counts_a_notional_at_the_quotes_price():
     assert [side for side, _ in quotes] == [Side.BUY, Side.SELL, Side.SELL]
 
 
+@pytest.mark.parametrize(("position", "buys", "sells"), [("0", 1, 1), ("0.02", 0, 1), ("-0.02", 1, 0)])
+def test_the_cap_in_quote_units_ends_the_side_that_would_grow_beyond_it(position, buys, sells):
+    strategy = grid(qty=None, notional="600", max_notional="1500")
+    _, quotes = look(strategy, Market(60000.0, 60600.0), account=Account(position=position))
+    assert [side for side, _ in quotes] == [Side.BUY] * buys + [Side.SELL] * sells
+
+
 def test_a_symbol_that_is_not_traded_is_ignored():
     strategy = plugin.create(GridSettings(qty=1), [], INSTRUMENTS)
     assert look(strategy) == ([], [])

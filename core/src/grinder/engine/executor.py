@@ -37,8 +37,8 @@ from grinder.exchange import (
     Update,
 )
 from grinder.host.manager import Host
-from grinder.journal.ledger import LedgerKey
-from grinder.journal.orders import OrderEvent, next_state
+from grinder.journal.ledger import FillError, LedgerKey
+from grinder.journal.orders import EVIDENCE, OrderEvent, next_state
 from grinder.journal.records import OrderRecord, Recovered
 from grinder.journal.store import Journal, JournalUnavailable
 from grinder.types import (
@@ -62,13 +62,6 @@ ZERO: Final = Decimal(0)
 
 PROGRESS: Final = "progress"
 """Key under which each transaction says how far the market has been traded."""
-
-FOUND_EVENTS: Final[Mapping[OrderState, OrderEvent]] = {
-    OrderState.CANCELLED: OrderEvent.CANCELLED,
-    OrderState.EXPIRED: OrderEvent.EXPIRED,
-    OrderState.REJECTED: OrderEvent.REJECTED,
-}
-"""What the state in a venue's answer says happened; FILLED comes from fills alone."""
 
 
 class Venue(msgspec.Struct):
@@ -252,8 +245,9 @@ class Executor:
             return False
         self.tally.commit_ns.observe(measure_ns() - begin)
         if self.path.unavailable == "JOURNAL_UNAVAILABLE":
-            self.path.unavailable = ""
             self._log.info("JOURNAL_RECOVERED")
+        # On paper, records that cannot be written are counted and shown; with real money they stop new risk.
+        self.path.unavailable = "EVIDENCE_UNAVAILABLE" if self._live and self.recorder.error else ""
         return True
 
     # From the exchange to the ledger.
@@ -352,7 +346,12 @@ class Executor:
 
     def _filled(self, venue: Venue, update: Filled) -> None:
         fill = update.fill
-        if not self.ledger.apply(fill):
+        try:
+            new = self.ledger.apply(fill)
+        except FillError as error:  # set aside: the books are whole without it, and a person has to look
+            self._quarantine(fill, error)
+            return
+        if not new:
             self.tally.duplicate_fills += 1
             return
         order = venue.desk.account.by_client(fill.client_id)
@@ -371,6 +370,12 @@ class Executor:
         self.journal.fill(fill, state=state, filled_qty=filled)
         self.tally.fills.add("sim", fill.side, fill.maker, fill.price * fill.qty, fill.fee)
         self._new_fills.append(fill)
+
+    def _quarantine(self, fill: Fill, error: FillError) -> None:
+        self.tally.quarantined_fills += 1
+        self.path.symbol_states[fill.symbol] = TradingState.REDUCE_ONLY
+        self.save_states()
+        self._log.error("FILL_QUARANTINED", error=str(error), symbol=fill.symbol, trading_state="REDUCE_ONLY")
 
     def _count_fill(self, venue: str, order: OpenOrder, state: OrderState) -> None:
         if order.qty == order.remaining:
@@ -410,7 +415,7 @@ class Executor:
             if missing:  # the venue has fills that it did not send along: stay in doubt until they come
                 self.doubts.add(order.client_id, order.symbol, self._clock.now_ns())
                 return
-            event = FOUND_EVENTS.get(update.state, OrderEvent.ACCEPTED)
+            event = EVIDENCE[update.state]
             self._advance(venue, update.client_id, event, "query", update.venue_order_id)
             self.doubts.settled(update.client_id)
 

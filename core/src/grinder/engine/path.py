@@ -40,6 +40,8 @@ ZERO: Final = Decimal(0)
 class Policies(Protocol):
     """What follows from verdicts; a module of the ``grinder.policies`` group, or parts of several."""
 
+    min_free_balance: Decimal
+
     def admission(self, order: OrderIntent, gates: Sequence[GateInfo], answers: Sequence[Answer]) -> str:
         """Empty to accept, else why not. It can only be stricter than the gates."""
         ...
@@ -227,13 +229,38 @@ class OrderPath:
             return Refusal(Outcome.DROPPED, "INPUT_NONFINITE", "sizing", f"notional {wanted}, price {price}")
         if price <= 0:
             return Refusal(Outcome.DROPPED, "PRICE_UNAVAILABLE", "sizing", "no price is known to size the order")
+        plain = rules.floor_to(wanted / price, draft.instrument.lot_size)
+        if draft.intent.reduce_only or plain <= self._reducible(draft):
+            draft.qty = plain  # what only reduces needs no free balance
+            return None
+        return self._size_new_risk(draft, wanted, price)
+
+    def _size_new_risk(self, draft: Draft, wanted: Decimal, price: Decimal) -> Refusal | None:
+        desk, instrument = draft.desk, draft.instrument
+        assert desk is not None and instrument is not None  # noqa: S101, PT018 - the caller has seen both
+        free = desk.account.free_balance
         try:
-            draft.qty = self._policies.size(wanted, price, draft.instrument, draft.desk.account.free_balance)
+            draft.qty = self._policies.size(wanted, price, instrument, free)
         except Exception as error:  # noqa: BLE001 - a policy is a plugin
             return Refusal(Outcome.BLOCKED, "POLICY_ERROR", "sizing", f"{type(error).__name__}: {error}")
-        if draft.qty <= 0:
-            return Refusal(Outcome.DROPPED, "QTY_ZERO", "sizing", f"notional {wanted} at {price} is below the minimum")
-        return None
+        if draft.qty <= 0:  # too little to add risk with; what reduces the position still goes
+            draft.qty = rules.floor_to(self._reducible(draft), instrument.lot_size)
+        if draft.qty > 0:
+            return None
+        if free < self._policies.min_free_balance:
+            detail = f"free balance {free:.2f} is below {self._policies.min_free_balance}"
+            return Refusal(Outcome.DROPPED, "BALANCE_MIN", "sizing", detail)
+        detail = f"notional {wanted} with {free:.2f} free is below the venue's minimum at {price}"
+        return Refusal(Outcome.DROPPED, "QTY_ZERO", "sizing", detail)
+
+    def _reducible(self, draft: Draft) -> Decimal:
+        """How much the order could reduce, working orders of its side taken off; never below zero."""
+        intent, desk = draft.intent, draft.desk
+        if desk is None:
+            return ZERO
+        held = desk.account.position(intent.symbol, intent.position_side).qty
+        working = desk.account.worst_case(intent.symbol, intent.side, intent.position_side)
+        return max(-held * intent.side.sign - working, ZERO)
 
     def _classify(self, draft: Draft) -> Refusal | None:
         intent, desk = draft.intent, draft.desk

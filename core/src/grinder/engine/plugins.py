@@ -42,6 +42,7 @@ class PolicySet:
         self._sizing = sizing.size
         self._routing = routing.route
         self._settings = settings
+        self.min_free_balance = settings.sizing.min_free_balance_usd
 
     def admission(self, order: OrderIntent, gates: Sequence[GateInfo], answers: Sequence[Answer]) -> str:
         """Empty to accept, else why not."""

@@ -81,12 +81,11 @@ class Loop:
     async def run(self) -> None:
         """Process the feed to its end, its duration, or a stop."""
         begin = shown = measure_ns()
-        count = 0
         batch = BATCH if self._pace <= 0 else 1
         every_event = self._strategy.wake_ns <= 0
         market, clock, simulators = self._market, self._clock, self._simulators
         apply, clock_set = market.apply, clock.set
-        for event in self._feed:
+        for count, event in enumerate(self._feed, 1):
             now = event.local_ns
             if now >= self._due and not await self._reach(now):
                 break
@@ -99,7 +98,6 @@ class Loop:
                     self._due = min(self._due, simulator.due_ns)
                 if every_event:
                     await self._ask(event.symbol, now)
-            count += 1
             if not count % batch:
                 self.watchdog.beat()
                 shown = self._show(now, count, shown)

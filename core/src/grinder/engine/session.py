@@ -337,7 +337,8 @@ class Session:
         )
         if not self._loop.stopping:
             self._state.journal.mark_finished()
-        if executor.tally.strategy_errors or executor.recorder.lost or self._path.unavailable:
+        tally = executor.tally
+        if tally.strategy_errors or tally.quarantined_fills or executor.recorder.lost or self._path.unavailable:
             self.exit_code = 1
         summary.write(self.out)
         from grinder.evidence.report import write_report

@@ -47,10 +47,8 @@ def open_state(options: RunOptions, settings: Settings, out: Path) -> State:
         _clear(folder)
     journal = Journal.open(folder, sync=settings.journal_sync, tag=tag)
     try:
-        if not options.resume and _used(journal):
-            raise StateError(
-                f"{folder} holds an earlier run: add --resume to go on with it, or name another --data-dir"
-            )
+        if not options.resume:
+            _refuse_used(journal, folder)
         journal.resume()
         return State(folder, journal, journal.recover())
     except BaseException:
@@ -70,8 +68,9 @@ def make_directory(path: Path) -> None:
         raise ConfigError(f"{path} cannot be used for evidence: {error.strerror}; choose another --out") from error
 
 
-def _used(journal: Journal) -> bool:
-    return journal.finished or next(iter(journal.decisions()), None) is not None
+def _refuse_used(journal: Journal, folder: Path) -> None:
+    if journal.finished or next(iter(journal.decisions()), None) is not None:
+        raise StateError(f"{folder} holds an earlier run: add --resume to go on with it, or name another --data-dir")
 
 
 def _clear(folder: Path) -> None:

@@ -41,7 +41,7 @@ def explain(error: Exception) -> tuple[str, str]:
         return error.kind, text
     if isinstance(error, msgspec.ValidationError):
         # The decoders that check numbers are the only ones that expect a float.
-        if "`float`" in text or text.startswith("Number out of range"):
+        if "Expected `float`" in text or text.startswith("Number out of range"):
             return "number", f"a price or quantity is no number from 0 to 1e18: {text}"
         return "invalid", f"the frame is not what Binance sends: {text}"
     return "malformed", f"the line holds no JSON frame: {text}"

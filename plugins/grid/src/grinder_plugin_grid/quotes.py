@@ -20,7 +20,7 @@ class Quote(NamedTuple):
 def wanted(settings: GridSettings, tick: Decimal, bid: float, ask: float, position: Decimal) -> tuple[Quote, ...]:
     """The quotes around a touch, bids first, each side from the touch outwards.
 
-    A side ends where its quotes, all filled, would carry the position beyond ``max_position``.
+    A side ends where its quotes, all filled, would carry the position beyond ``max_position`` or ``max_notional``.
 
     Args:
         settings: the strategy's settings.
@@ -45,10 +45,11 @@ def _ladder(settings: GridSettings, tick: Decimal, side: Side, touch: float) -> 
 
 
 def _within(settings: GridSettings, prices: Iterator[Decimal], position: Decimal) -> Iterator[Decimal]:
-    """Prices as long as the position, counted in the quotes' direction, stays within the cap."""
+    """Prices as long as the position, counted in the quotes' direction, stays within both caps."""
     for price in prices:
-        if settings.max_position is not None:
-            position += settings.qty if settings.qty is not None else (settings.notional or 0) / price
-            if position > settings.max_position:
-                return
+        position += settings.qty if settings.qty is not None else (settings.notional or 0) / price
+        if settings.max_position is not None and position > settings.max_position:
+            return
+        if settings.max_notional is not None and position * price > settings.max_notional:
+            return
         yield price

@@ -35,6 +35,12 @@ class GridSettings(PluginSettings):
         allow_inf_nan=False,
         description="Largest position in base units, long or short, that the quotes may lead to; none means no cap.",
     )
+    max_notional: Decimal | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Largest position in quote units, long or short, that the quotes may lead to; none means no cap.",
+    )
 
     @model_validator(mode="after")
     def _one_size(self) -> Self:
