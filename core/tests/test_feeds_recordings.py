@@ -139,7 +139,8 @@ def test_a_capture_in_every_packing(tmp_path):
 
 def test_uncommon_json_is_the_same_frame(tmp_path):
     odd = SOUND[0].replace('{"stream"', '{ "stream"').replace('"E":', '"E" : ')
-    swapped = f'{T0 + 6} {{"data":{{"e":"trade","E":{ms(T0) + 3},"s":"BTCUSDT","t":9,"p":"1","q":"2","m":true}},"stream":"btcusdt@trade"}}'
+    data = {"e": "trade", "E": ms(T0) + 3, "s": "BTCUSDT", "t": 9, "p": "1", "q": "2", "m": True}
+    swapped = f"{T0 + 6} " + json.dumps({"data": data, "stream": "btcusdt@trade"})
     feed = open_recordings([write(tmp_path / "x", [odd, "", *SOUND[1:], swapped + "\r", ""])])
     assert kinds(feed) == {"Trade": 3, "BookDelta": 2, "BookSnapshot": 1, "TopOfBook": 1}
     assert feed.inputs[0].clock_shift_ns == 3 * MS - 6
@@ -175,7 +176,7 @@ def test_one_event_time_gone_wrong_does_not_shift_the_clock(tmp_path):
     path = write(tmp_path / "x", lines)
     feed = open_recordings([path])
     assert feed.inputs[0].clock_shift_ns == 0
-    with pytest.raises(InputError, match="line 7: event time .* ahead of the local time"):
+    with pytest.raises(InputError, match=r"line 7: event time .* ahead of the local time"):
         list(feed)
     feed = open_recordings([path], tolerant=True)
     assert sum(kinds(feed).values()) == 6
@@ -189,22 +190,34 @@ def test_the_snapshots_time_does_not_count_for_the_clock(tmp_path):
     assert feed.inputs[0].clock_shift_ns == 0
 
 
+LATER = T0 + 9
+NEXT = trade(LATER, 9)
 BAD_LINES = {
-    "line_format": [b"garbage", b"x" + SOUND[0].encode(), b"17231612550303146670000000 {}", f"{T0}".encode(), b"-5 {}", b"1.5 {}"],
-    "malformed": [f"{T0 + 9} {{".encode(), trade(T0 + 9, 9)[:-9].encode(), f'{T0 + 9} {{"stream":"\xff@trade"}}'.encode("latin1"), (f"{T0 + 9} " + '{"data":' * 10_000).encode()],
-    "invalid": [f"{T0 + 9} [1]".encode(), trade(T0 + 9, "9").encode(), trade(T0 + 9, 9).replace('"q"', '"Q"').encode(), f'{T0 + 9} {{"stream":"btcusdt@trade"}}'.encode()],
-    "number": [trade(T0 + 9, 9, price=price).encode() for price in ("NaN", "-1", "1e999", "", "x")],
-    "unknown": [f"{T0 + 9} {{}}".encode(), f'{T0 + 9} {{"topic":"tickers.BTCUSDT","data":{{}}}}'.encode()],
-    "sequence": [trade(T0 + 9, 2).encode(), trade(T0 + 9, 1).encode(), ticker(T0 + 9, 5).encode(), diff(T0 + 9, 6, 8, 5).encode()],
-    "local_time": [trade(T0 + 4, 9).encode(), snapshot(T0, 9).encode()],
-    "symbol": [trade(T0 + 9, 9).replace('"s":"BTCUSDT"', '"s":"ETHUSDT"').encode()],
-}  # fmt: skip
+    "line_format": ["garbage", f"x{NEXT}", "17231612550303146670000000 {}", f"{T0}", "-5 {}", "1.5 {}"],
+    "malformed": [
+        f"{LATER} {{",
+        NEXT[:-9],
+        f'{LATER} {{"stream":"\xff@trade"}}',
+        f"{LATER} " + '{"data":' * 10_000,
+    ],
+    "invalid": [
+        f"{LATER} [1]",
+        trade(LATER, "9"),
+        NEXT.replace('"q"', '"Q"'),
+        f'{LATER} {{"stream":"btcusdt@trade"}}',
+    ],
+    "number": [trade(LATER, 9, price=price) for price in ("NaN", "-1", "1e999", "", "x")],
+    "unknown": [f"{LATER} {{}}", f'{LATER} {{"topic":"tickers.BTCUSDT","data":{{}}}}'],
+    "sequence": [trade(LATER, 2), trade(LATER, 1), ticker(LATER, 5), diff(LATER, 6, 8, 5)],
+    "local_time": [trade(T0 + 4, 9), snapshot(T0, 9)],
+    "symbol": [NEXT.replace('"s":"BTCUSDT"', '"s":"ETHUSDT"')],
+}
 
 
 @pytest.mark.parametrize("kind", BAD_LINES)
 def test_every_kind_of_bad_line_is_named_with_its_line_or_left_out_and_counted(tmp_path, kind):
     for number, bad in enumerate(BAD_LINES[kind]):
-        path = write(tmp_path / f"{kind}{number}", [*SOUND, bad, trade(T0 + 20, 20)])
+        path = write(tmp_path / f"{kind}{number}", [*SOUND, bad.encode("latin1"), trade(T0 + 20, 20)])
         with pytest.raises(InputError, match=r"or run with --tolerant") as caught:
             list(open_recordings([path]))
         assert caught.value.line == 7
@@ -243,7 +256,7 @@ def test_truncated_and_corrupt_files_are_found_when_they_are_opened(tmp_path):
     data = gzip.compress("\n".join(lines).encode())
     path = tmp_path / "cut.gz"
     path.write_bytes(data[: len(data) * 3 // 4])
-    with pytest.raises(InputError, match="truncated after line .*--tolerant"):
+    with pytest.raises(InputError, match=r"truncated after line .*--tolerant"):
         open_recordings([path])
     feed = open_recordings([path], tolerant=True)
     events = list(feed)
@@ -252,7 +265,7 @@ def test_truncated_and_corrupt_files_are_found_when_they_are_opened(tmp_path):
     assert feed.skipped == {"truncated": 1}
     assert feed.inputs[0].sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     path.write_bytes(data[:5_000] + b"\xff\x00\xff" + data[5_003:])
-    with pytest.raises(InputError, match="is (corrupt|truncated) after line"):
+    with pytest.raises(InputError, match=r"is (corrupt|truncated) after line"):
         open_recordings([path])
     feed = open_recordings([path], tolerant=True)
     assert len(list(feed)) > 500
@@ -287,7 +300,7 @@ def test_empty_files_are_refused(tmp_path, content):
 def test_unknown_formats_are_refused_with_those_that_are_known(tmp_path, content):
     path = tmp_path / "x"
     path.write_bytes(content)
-    with pytest.raises(InputError, match="unknown format; known are: .*LOCAL_TS JSON.*session"):
+    with pytest.raises(InputError, match=r"unknown format; known are: .*LOCAL_TS JSON.*session"):
         open_recordings([path])
 
 
@@ -317,7 +330,7 @@ def test_asked_symbols_must_be_there(tmp_path):
 
 def test_symbols_without_rules_are_refused_unless_not_asked(tmp_path):
     path = write(tmp_path / "x", [trade(T0, 1), trade(T0 + 1, 1, symbol="DOGEUSDT")])
-    with pytest.raises(ConfigError, match="venue rules of DOGEUSDT are unknown.*exchangeInfo"):
+    with pytest.raises(ConfigError, match=r"venue rules of DOGEUSDT are unknown.*exchangeInfo"):
         open_recordings([path])
     assert kinds(open_recordings([path], symbols=["BTCUSDT"])) == {"Trade": 1}
 

@@ -146,11 +146,20 @@ def test_a_mark_that_is_no_number_is_a_fault(market):
     assert market.state.fault(BTC) == "INPUT_NONFINITE"
 
 
-def test_no_book_is_missing_input_even_with_a_top():
+def test_a_feed_of_tops_alone_is_healthy():
     market = Market()
     market.top(T0, 5)
-    assert market.state.fault(BTC) == "INPUT_MISSING"
+    assert market.state.fault(BTC) == ""
     assert market.state.view(BTC).bid == 100.5
+    assert market.state.healthy_since(BTC) == T0
+
+
+def test_a_book_that_waits_for_its_snapshot_is_missing_input_even_with_a_top():
+    market = Market()
+    market.top(T0, 5)
+    market.delta(T0 + 1, asks=[("101.0", "1")])
+    assert market.state.fault(BTC) == "INPUT_MISSING"
+    assert market.state.healthy_since(BTC) == 0
 
 
 def test_a_one_sided_book_is_missing_input(market):

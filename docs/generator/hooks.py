@@ -24,7 +24,7 @@ hints that contradict the ones here.
 
 Plugins are called in one explicit order for every hook: first the names in `gates.order`, then the rest by name.
 
-`on_reconcile` is part of the contract, but nothing compares books with a venue in this version, so it is not called yet.
+`on_reconcile` is part of the contract, but this version compares nothing with a venue, so it is not called yet.
 """
 
 MODULE = """

@@ -119,23 +119,23 @@ class TwoSided:
         self.every, self.seen, self.last = every, 0, None
 
     def on_market(self, market, account, runtime, now):
-        from decimal import Decimal
-
-        from grinder import IntentKind, OrderIntent, Side, TimeInForce
-
-        top = market.top_of_book
-        if top is self.last:
+        top = (market.bid, market.bid_qty, market.ask, market.ask_qty)
+        if top == self.last:  # a print, not a quote
             return ()
         self.last = top
         self.seen += 1
         if not self.every or self.seen % self.every:
             return ()
+        from decimal import Decimal
+
+        from grinder import IntentKind, OrderIntent, Side, TimeInForce
+
         symbol, size, tick = market.symbol, Decimal("0.01"), Decimal("0.1")
         cancels = [
             OrderIntent(kind=IntentKind.CANCEL, symbol=symbol, side=o.side, target=o.intent_id, origin="bench")
             for o in account.open_orders(symbol)
         ]
-        quotes = ((Side.BUY, Decimal(top.bid) - tick), (Side.SELL, Decimal(top.ask) + tick))
+        quotes = ((Side.BUY, Decimal(str(top[0])) - tick), (Side.SELL, Decimal(str(top[2])) + tick))
         return [
             *cancels,
             *(

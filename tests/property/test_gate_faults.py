@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from grinder.decisions import Abstain, Allow, Block, Fault, GateInfo, Mode, Outcome, Shrink, Warn, decision_record
 from grinder.engine.account import Account
+from grinder.engine.faces import AccountFace
 from grinder.engine.path import Desk, OrderPath
 from grinder.engine.runtime import Runtime
 from grinder.evidence.recorder import canonical
@@ -253,7 +254,7 @@ def order_path(chain: Chain) -> OrderPath:
         tag="abcdef",
         market=market,
         instruments=TABLE,
-        desks={Route.PAPER: Desk(account, real=False)},
+        desks={Route.PAPER: Desk(account, AccountFace(account), real=False)},
         chain_for=lambda _symbol: chain,
         policies=Policies(),
         runtime=Runtime(market),
@@ -365,6 +366,46 @@ def test_a_gate_that_only_fails_never_lets_new_risk_through_and_never_holds_what
 def test_the_same_order_passes_where_no_fault_blocks(gates):
     made = [bound(gate, f"g{number}", [], BreakerSettings()) for number, gate in enumerate(gates)]
     assert order_path(Chain(made)).decide(ORDER, NOW).admitted is not None
+
+
+def own_price(market: Any) -> Allow:
+    market.bid = 1.0
+    return Allow()
+
+
+def own_balance(account: Any) -> Allow:
+    account.balance = Decimal(10**9)
+    return Allow()
+
+
+def own_orders(account: Any) -> Allow:
+    account.open_orders(SYMBOL).clear()
+    return Allow()
+
+
+def own_time(runtime: Any) -> Allow:
+    runtime.started_ns = 0
+    return Allow()
+
+
+def own_signals(runtime: Any) -> Allow:
+    runtime.signals["depth"] = 0.0
+    return Allow()
+
+
+@pytest.mark.parametrize("act", [own_price, own_balance, own_orders, own_time, own_signals])
+def test_a_gate_that_tries_to_change_what_it_is_shown_blocks(act):
+    model = GateSettings(mode=Mode.ENFORCE)
+    gate = BoundGate(
+        info=GateInfo("g", Mode.ENFORCE, "block"),
+        function=act,
+        argnames=tuple(inspect.signature(act).parameters),
+        settings=model,
+        reasons=REASONS,
+        stats=GateStats("g", model.breaker),
+    )
+    ruling = order_path(Chain([gate])).decide(ORDER, NOW)
+    assert (ruling.decision.reason, ruling.admitted) == ("GATE_ERROR", None)
 
 
 def test_the_operator_can_interrupt_a_gate_and_nothing_is_admitted():

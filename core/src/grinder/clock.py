@@ -38,7 +38,8 @@ class ManualClock:
 
     def set(self, now_ns: int) -> None:
         """Move to a time; moving back is ignored, since event time never runs back."""
-        self._now = max(self._now, now_ns)
+        if now_ns > self._now:
+            self._now = now_ns
 
     def advance(self, ns: int) -> None:
         """Move forward by ``ns``."""

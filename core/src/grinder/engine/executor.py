@@ -80,6 +80,9 @@ class Executor:
         quote: the quote asset of a symbol; fees in other assets are kept but not netted with PnL.
         offload: commit in a thread (fsync would stop the event loop) instead of inline.
         log: where what operators must know is said.
+
+    Attributes:
+        ready: whether every venue has stated its balance, so that orders can be sized.
     """
 
     def __init__(
@@ -103,6 +106,7 @@ class Executor:
     ) -> None:
         self.path = path
         self.venues = tuple(venues)
+        self.ready = False
         self.journal = journal
         self.ledger = recovered.ledger
         self.recorder = recorder
@@ -265,7 +269,7 @@ class Executor:
         fills, self._new_fills = self._new_fills, []
         for fill in fills:
             self.recorder.fill(canonical(fill_record(fill)))
-            self._host.on_fill(fill, self._account(fill.route))
+            self._host.on_fill(fill, self._by_route[fill.route].desk.face)
 
     def apply(self, venue: Venue, update: Update) -> None:
         """Apply one update (recovery uses it, too)."""
@@ -435,11 +439,7 @@ class Executor:
     def _snapshot(self, venue: Venue, update: ExchangeSnapshot) -> None:
         if update.balance is not None:
             venue.desk.account.set_balance(update.balance)
-
-    @property
-    def ready(self) -> bool:
-        """Whether every venue has stated its balance, so that orders can be sized."""
-        return all(venue.desk.account.known for venue in self.venues)
+            self.ready = all(each.desk.account.known for each in self.venues)
 
     def greet(self) -> None:
         """Ask every venue for its state; nothing is proposed before it has answered."""

@@ -16,6 +16,7 @@ import msgspec
 from grinder.decisions import _SEAL, Admitted, Answer, Decision, GateInfo, Mode, Outcome, Shrink
 from grinder.engine import rules
 from grinder.engine.account import Account
+from grinder.engine.faces import AccountFace, RuntimeFace
 from grinder.engine.risk import risk_of
 from grinder.engine.runtime import Runtime
 from grinder.gates.chain import Chain, Evaluation
@@ -56,9 +57,10 @@ class Policies(Protocol):
 
 
 class Desk(msgspec.Struct):
-    """One exchange's account; ``real`` is False for the paper exchange."""
+    """One exchange's account, and its face for plugins; ``real`` is False for the paper exchange."""
 
     account: Account
+    face: AccountFace
     real: bool
 
 
@@ -135,7 +137,7 @@ class OrderPath:
         self._desks = desks
         self._chain_for = chain_for
         self._policies = policies
-        self._runtime = runtime
+        self._runtime = RuntimeFace(runtime)
         self._max_in_flight = max_in_flight
         self._hedge = hedge
         self._venue_reduce_only = venue_reduce_only
@@ -328,9 +330,9 @@ class OrderPath:
         if intent.qty != draft.qty or intent.price != draft.price:
             intent = msgspec.structs.replace(intent, qty=draft.qty, price=draft.price)
         symbol = intent.symbol
-        account = draft.desk.account  # type: ignore[union-attr]
+        account = draft.desk.face  # type: ignore[union-attr]
         fault = self._market.fault(symbol)
-        evaluation = chain.evaluate(intent, self._market.view(symbol), account, self._runtime, draft.now, fault)
+        evaluation = chain.evaluate(intent, self._market.face(symbol), account, self._runtime, draft.now, fault)
         draft.evaluation = evaluation
         return evaluation
 

@@ -85,7 +85,7 @@ def load(sources: Sources, *, trace: Trace | None = None, on_fault: Any = None) 
         **lists,
     )
     strategy = load_extension(STRATEGIES, core.strategy, **lists)
-    names = ["paper"] if core.exchange.venue == "paper" else ["paper", core.exchange.venue]
+    names = ["paper", core.exchange.venue] if core.live else ["paper"]
     exchanges = {name: load_extension(EXCHANGES, name, **lists) for name in names}
     policies = {name: load_extension(POLICIES, name, **lists) for name in set(policy_names.model_dump().values())}
     model = compose(

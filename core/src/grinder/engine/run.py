@@ -8,16 +8,19 @@ from typing import Final
 
 from grinder.clock import ManualClock, measure_ns
 from grinder.engine.executor import Executor
+from grinder.engine.faces import RuntimeFace
 from grinder.engine.runtime import Runtime
 from grinder.engine.watchdog import Watchdog
 from grinder.evidence.markouts import Markouts
 from grinder.exchange import Simulated
 from grinder.market.state import MarketState
-from grinder.types import AccountView, MarketEvent, Strategy, TradingState
+from grinder.types import AccountView, MarketEvent, OrderIntent, Strategy, TradingState
 
 NEVER: Final = 1 << 62
 BATCH: Final = 512
 """Events between two looks at signals, the server and the watchdog."""
+MARK_NS: Final = 100_000_000
+"""Event time between two looks at mid prices for markouts."""
 
 
 class Loop:
@@ -57,6 +60,7 @@ class Loop:
         self._strategy = strategy
         self._account = account
         self._runtime = runtime
+        self._runtime_face = RuntimeFace(runtime)
         self._markouts = markouts
         self.watchdog = watchdog
         self._symbols = tuple(symbols)
@@ -68,6 +72,7 @@ class Loop:
         self._simulators = tuple(venue.exchange for venue in executor.venues if isinstance(venue.exchange, Simulated))
         self._wake_at = NEVER
         self._due = 0
+        self._mark_at = 0
         self._trading = False
         self._until = NEVER
         self.stopping = False
@@ -92,12 +97,13 @@ class Loop:
             clock_set(now)
             market.now_ns = now
             apply(event)
-            if now > self._skip_to:
+            if self._trading:
                 for simulator in simulators:
                     simulator.on_market(event)
-                    self._due = min(self._due, simulator.due_ns)
-                if every_event:
-                    await self._ask(event.symbol, now)
+                    if simulator.due_ns < self._due:
+                        self._due = simulator.due_ns
+                if every_event and (intents := self._consult(event.symbol, now)):
+                    await self._propose(intents, now)
             if not count % batch:
                 self.watchdog.beat()
                 shown = self._show(now, count, shown)
@@ -142,7 +148,7 @@ class Loop:
         if self._wake_at <= due:
             self._wake_at += self._strategy.wake_ns
             for symbol in self._symbols:
-                await self._ask(symbol, due)
+                await self._propose(self._consult(symbol, due), due)
 
     def _begin(self, now: int) -> None:
         self.first_ns = now
@@ -157,22 +163,30 @@ class Loop:
         if self._strategy.wake_ns > 0:
             self._wake_at = now + self._strategy.wake_ns
 
-    async def _ask(self, symbol: str, now: int) -> None:
-        """Ask the strategy about one symbol and carry out what it proposes."""
-        self.watchdog.beat()
-        view = self._market.view(symbol)
-        if not view.ready or not self._executor.ready:
-            return
-        self._markouts.advance(now, symbol, view.mid)
+    def _consult(self, symbol: str, now: int) -> Sequence[OrderIntent]:
+        """What the strategy proposes for one symbol; nothing before the venues have stated their balances."""
+        if now >= self._mark_at:
+            self._mark(now)
+        if not self._executor.ready:
+            return ()
         try:
-            intents = self._strategy.on_market(view, self._account, self._runtime, now)
+            return self._strategy.on_market(self._market.face(symbol), self._account, self._runtime_face, now)
         except Exception as error:  # noqa: BLE001 - a strategy is a plugin; its fault must not stop cancels
             self._fault(symbol, error)
-            return
+            return ()
+
+    async def _propose(self, intents: Sequence[OrderIntent], now: int) -> None:
         if intents:
+            self.watchdog.beat()
             await self._executor.propose(intents, now)
             for simulator in self._simulators:
                 self._due = min(self._due, simulator.due_ns)
+
+    def _mark(self, now: int) -> None:
+        """Let the mid prices of this moment close what markouts wait for."""
+        self._mark_at = now + MARK_NS
+        for symbol in self._symbols:
+            self._markouts.advance(now, symbol, self._market.view(symbol).mid)
 
     def _fault(self, symbol: str, error: Exception) -> None:
         executor = self._executor

@@ -18,6 +18,7 @@ from grinder.decisions import Decision
 from grinder.engine.account import Account
 from grinder.engine.closing import RunFacts, plugin_rows, summarise
 from grinder.engine.executor import Executor, Venue
+from grinder.engine.faces import AccountFace
 from grinder.engine.gating import Gating
 from grinder.engine.observe import RunSource
 from grinder.engine.options import SYNTHETIC_NS, SYNTHETIC_SYMBOLS, RunOptions
@@ -124,7 +125,8 @@ class Session:
         )
         self._gating.restore(self._state.recovered.state.get("breakers", {}))
         self._account = Account("paper", leverage=settings.sizing.leverage)
-        self._path = self._order_path(self._account)
+        self._desk = Desk(self._account, AccountFace(self._account), real=False)
+        self._path = self._order_path(self._desk)
         self._paper = self._paper_exchange()
         self._markouts = Markouts(self.out, keep=self._options.resume)
         self._stack.callback(self._markouts.close)
@@ -136,13 +138,13 @@ class Session:
         self._loop = self._make_loop(skip_to)
         self._metrics = self._make_metrics()
 
-    def _order_path(self, account: Account) -> OrderPath:
+    def _order_path(self, desk: Desk) -> OrderPath:
         settings = self._settings
         return OrderPath(
             tag=self._state.recovered.tag,
             market=self._market,
             instruments=self._feed.instruments,
-            desks={Route.PAPER: Desk(account, real=False)},
+            desks={Route.PAPER: desk},
             chain_for=self._gating.chain,
             policies=self._loaded.policies,
             runtime=self._runtime,
@@ -174,7 +176,7 @@ class Session:
         self._stack.callback(recorder.close)
         executor = Executor(
             path=self._path,
-            venues=(Venue(self._paper, Desk(self._account, real=False), (Route.PAPER,)),),
+            venues=(Venue(self._paper, self._desk, (Route.PAPER,)),),
             journal=self._state.journal,
             recorder=recorder,
             tally=Tally(),
@@ -215,7 +217,7 @@ class Session:
             clock=self._clock,
             executor=self._executor,
             strategy=self._loaded.strategy.create(strategy_settings, feed.symbols, feed.instruments),
-            account=self._account,
+            account=self._desk.face,
             runtime=self._runtime,
             markouts=self._markouts,
             watchdog=Watchdog(settings.engine.watchdog_s),

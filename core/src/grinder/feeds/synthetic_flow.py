@@ -28,7 +28,7 @@ _CRASH_RISE = 350.0
 _SWEEP = 6
 """Most levels that one taker goes through."""
 _STALE = 100
-"""Quotes that the fair price has passed by more ticks than this are withdrawn before anybody takes them."""
+"""Quotes that the fair price has passed by more ticks than this are withdrawn."""
 _BPS = 1e-4
 
 
@@ -209,10 +209,12 @@ class Flow:
             side.drop(rank)
 
     def _sweep(self, side: BookSide, other: BookSide, fair: int) -> list[tuple[int, int]]:
-        """A taker goes for the quotes that the fair price has passed; makers follow on the other side."""
+        """A taker goes for quotes that the fair price has passed, or makers save them; the other side follows."""
+        hits: list[tuple[int, int]] = []
         if fair - side.best > _STALE:
             side.withdraw(fair - _STALE)
-        hits = side.take(10**12, fair, _SWEEP)
+        else:
+            hits = side.take(10**12, fair, _SWEEP)
         rank = 1 - side.best + int(side.spacing * self._random.random())
         if rank < other.best:
             other.put(rank, other.usual_size())

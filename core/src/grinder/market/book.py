@@ -76,6 +76,11 @@ class Book:
         self._waiting.clear()
         self._break()
 
+    @property
+    def awaited(self) -> bool:
+        """Diffs have come, but not the snapshot that they need. A feed without depth awaits nothing."""
+        return not self.ready and bool(self._waiting)
+
     def key(self, price: Decimal) -> str:
         """The price as the feed writes it: with as many decimals as its levels have."""
         return format(price, self._format or self._learn_format())

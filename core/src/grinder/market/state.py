@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from grinder.market.book import Book
+from grinder.market.face import MarketFace
 from grinder.market.view import View
 from grinder.types import BookDelta, BookSnapshot, FeedStatus, MarketEvent, MarkPrice, Side, TopOfBook, Trade
 
@@ -26,11 +27,21 @@ class MarketState:
         book_mismatches: those that differed.
     """
 
-    __slots__ = ("_stale_ns", "_views", "book_checks", "book_mismatches", "events", "ignored_prints", "now_ns")
+    __slots__ = (
+        "_faces",
+        "_stale_ns",
+        "_views",
+        "book_checks",
+        "book_mismatches",
+        "events",
+        "ignored_prints",
+        "now_ns",
+    )
 
     def __init__(self, stale_ns: int) -> None:
         self._stale_ns = stale_ns
         self._views: dict[str, View] = {}
+        self._faces: dict[str, MarketFace] = {}
         self.now_ns = 0
         self.events = 0
         self.ignored_prints = 0
@@ -54,6 +65,8 @@ class MarketState:
                 view.tickers.append(event)
             elif event.update_id == view.delta_id:
                 self._check_book(view.book, event)
+            if not view.healthy_ns:
+                self._judge(view)
         elif isinstance(event, Trade):
             self._apply_trade(view, event)
         elif isinstance(event, BookDelta):
@@ -64,6 +77,15 @@ class MarketState:
     def view(self, symbol: str) -> View:
         """The symbol's market; an empty one that is not ready when no data of it has been seen."""
         return self._views.get(symbol) or View(symbol, self)
+
+    def face(self, symbol: str) -> MarketFace:
+        """The symbol's market as plugins see it."""
+        face = self._faces.get(symbol)
+        if face is None:
+            face = MarketFace(self.view(symbol))
+            if symbol in self._views:
+                self._faces[symbol] = face
+        return face
 
     def book(self, symbol: str) -> Book:
         """The symbol's book.

@@ -127,7 +127,7 @@ class View:
 
     @property
     def ready(self) -> bool:
-        """Whether there is a book and both best prices are positive, finite numbers."""
+        """Whether both best prices are positive, finite numbers, and no book is awaited."""
         return not self.price_fault()
 
     def levels(self, side: Side, count: int) -> tuple[tuple[float, float], ...]:
@@ -154,11 +154,11 @@ class View:
             wanted *= 2
 
     def price_fault(self) -> str:
-        """Empty when there is a book with sound best prices, else ``INPUT_MISSING`` or ``INPUT_NONFINITE``."""
+        """Empty when the best prices are sound and no book is awaited, else ``INPUT_MISSING`` or ``INPUT_NONFINITE``."""
         if self.changed:
             self._look_up()
         bid, ask = self._bid, self._ask
-        if not self.book.ready or bid == 0.0 or ask == 0.0:
+        if bid == 0.0 or ask == 0.0 or self.book.awaited:
             return "INPUT_MISSING"
         # One sum tells: a NaN or an infinity in any of them makes it NaN or infinite.
         if bid < 0.0 or ask < 0.0 or not -_INF < bid + self._bid_qty + ask + self._ask_qty + self.mark < _INF:

@@ -122,6 +122,7 @@ NAMED: Final[Mapping[str, Named]] = {
     "GRINDER_REDIS_URL": _known("leader election"),
     "REDIS_URL": _known("separate roles"),
     "MODEL_REGISTRY_ROOT": _known("the model registry"),
+    "GRINDER_TRACE": _known("core: 1 prints every hook call", flag=True),
     "APP_CONFIG": _known("grinder config import"),
     "DRY_RUN_MAX_ITER": _known("dry runs of separate roles"),
     "DRY_RUN_FORCE_LOSSES": _known("dry runs of separate roles"),

@@ -12,9 +12,7 @@ from grinder.decisions import Mode
 class Section(BaseModel):
     """A group of settings: immutable, documented, and unknown keys are errors."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True, allow_inf_nan=False
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
 class PluginSettings(Section):
