@@ -232,6 +232,13 @@ def test_what_passes_for_new_risk_passes_unbent_when_it_reduces(drawn):
         assert check(rules, side, qty, price, reference, reducing=True) == Ruled(qty, price)
 
 
+@pytest.mark.parametrize("value", ["1E+40", "1E+999999", "1E-999999", "0.9999999999999999999999999999999999", "0"])
+@pytest.mark.parametrize("step", ["1", "0.001", "0.25"])
+def test_rounding_a_value_of_any_length_ends_on_its_side(value, step):
+    assert 0 <= floor_to(Decimal(value), Decimal(step)) <= Decimal(value)
+    assert ceil_to(Decimal(value), Decimal(step)) >= Decimal(value)
+
+
 @given(value=st.decimals(0, 10**12, places=8), step=STEPS)
 @settings(deadline=None, max_examples=300)
 def test_rounding_to_a_step(value, step):

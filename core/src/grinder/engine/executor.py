@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from grinder.clock import Clock, measure_ns
-from grinder.decisions import Decision, decision_record
+from grinder.decisions import Admitted, Decision, decision_record
 from grinder.engine.account import Account, moved
 from grinder.engine.doubts import Doubts
 from grinder.engine.path import Desk, OrderPath, Ruling
@@ -124,6 +124,7 @@ class Executor:
         self._log = log
         self._new_fills: list[Fill] = []
         self._ended: OrderedDict[str, OpenOrder] = OrderedDict()
+        self._amending: dict[str, OpenOrder] = {}
         self._order_memory = order_memory
         self._earned: dict[LedgerKey, Decimal] = {}
         self.on_decision: Callable[[Decision], None] | None = None
@@ -223,8 +224,20 @@ class Executor:
             return False
         if order is not None:
             self._account(order.route).put(moved(order, OrderState.SENT, order.remaining))
+        if admitted.intent.kind is IntentKind.AMEND:
+            self._reserve_amendment(admitted)
         self._by_route[admitted.route].exchange.submit(admitted)
         return True
+
+    def _reserve_amendment(self, admitted: Admitted) -> None:
+        """Until the venue has answered, the order counts at the larger of both quantities."""
+        account = self._account(admitted.route)
+        order = account.by_client(admitted.target_client_id)
+        if order is None:
+            return
+        self._amending.setdefault(order.client_id, order)
+        more = max(admitted.qty - order.qty, ZERO)
+        account.put(msgspec.structs.replace(order, qty=order.qty + more, remaining=order.remaining + more))
 
     def _account(self, route: Route) -> Account:
         return self._by_route[route].desk.account
@@ -333,11 +346,16 @@ class Executor:
 
     def _cancel_rejected(self, venue: Venue, update: CancelRejected) -> None:
         order = venue.desk.account.by_client(update.client_id)
+        before = self._amending.pop(update.client_id, None)
+        if order is not None and before is not None:  # the amendment was refused: it stands as it was
+            filled = order.qty - order.remaining
+            venue.desk.account.put(msgspec.structs.replace(order, qty=before.qty, remaining=before.qty - filled))
         if order is not None:  # we still hold it for working: ask rather than believe
             self.doubts.add(order.client_id, order.symbol, self._clock.now_ns())
 
     def _amended(self, venue: Venue, update: Amended) -> None:
         order = venue.desk.account.by_client(update.client_id)
+        self._amending.pop(update.client_id, None)
         if order is None:
             return
         remaining = update.qty - (order.qty - order.remaining)

@@ -6,7 +6,7 @@ that the rule is never a trap: its quantity only ever gets smaller, its price ne
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal, InvalidOperation
 from typing import Final
 
 import msgspec
@@ -37,13 +37,23 @@ class _BrokenError(Exception):
 
 
 def floor_to(value: Decimal, step: Decimal) -> Decimal:
-    """The largest multiple of ``step`` that is not above ``value``, which is zero or more."""
-    return value // step * step
+    """The largest multiple of ``step`` that is not above ``value``."""
+    return _multiple(value, step, _DOWN)
 
 
 def ceil_to(value: Decimal, step: Decimal) -> Decimal:
-    """The smallest multiple of ``step`` that is not below ``value``, which is zero or more."""
-    return (value // step + bool(value % step)) * step
+    """The smallest multiple of ``step`` that is not below ``value``."""
+    return _multiple(value, step, _UP)
+
+
+_DOWN: Final = Context(rounding=ROUND_FLOOR, traps=[])
+_UP: Final = Context(rounding=ROUND_CEILING, traps=[])
+
+
+def _multiple(value: Decimal, step: Decimal, context: Context) -> Decimal:
+    """Every step rounds the same way, so that a value of any length ends on its side."""
+    steps = context.divide(value, step).to_integral_value(context.rounding, context)
+    return context.multiply(steps, step)
 
 
 def check(  # noqa: PLR0917 - one order, one reference, one question
@@ -112,7 +122,7 @@ def _bent_price(instrument: Instrument, side: Side, price: Decimal, reference: D
         if outside:
             bent = max(price, reference * instrument.collar_down)
         bent = ceil_to(bent, instrument.tick_size)
-    if bent <= 0:
+    if bent <= 0 or bent % instrument.tick_size:
         raise _BrokenError("PRICE_TICK", f"price {price} is not a positive multiple of {instrument.tick_size}")
     if outside:
         warnings.append(f"PRICE_COLLAR: {outside}; sent at {bent}")

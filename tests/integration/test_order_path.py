@@ -1,0 +1,286 @@
+"""The order path against a venue that answers late, twice, wrongly or not at all."""
+
+from __future__ import annotations
+
+import sqlite3
+from decimal import Decimal
+
+from grinder import (
+    Amended,
+    CancelRejected,
+    Found,
+    IntentKind,
+    NotFound,
+    OrderIntent,
+    OrderState,
+    QueryFailed,
+    Side,
+    TradingState,
+)
+
+SYMBOL = "BTCUSDT"
+
+
+def at(second, *intents):
+    """A step that proposes at one second only."""
+    return lambda now, account: intents if now == second else ()
+
+
+def test_a_duplicated_fill_counts_once(bench, place):
+    def twice(order):
+        bench.venue.updates.extend([bench.venue.fill(order, "t1", "0.004")] * 2)
+        bench.venue.updates.append(bench.venue.fill(order, "t2", "0.006"))
+
+    bench.venue.on_submit = twice
+    summary = bench.run(at(1, place.buy()))
+    assert summary.fills == 2
+    assert summary.positions[0].qty == Decimal("0.01")
+    assert summary.orders.filled == 1
+    assert bench.session._executor.tally.duplicate_fills == 1
+
+
+def test_an_unknown_order_is_never_sent_again_and_counts_until_it_is_found(bench, place):
+    held = []
+
+    def step(second, account):
+        held.append(account.worst_case(SYMBOL, Side.BUY))
+        return [place.buy()] if second == 1 else ()
+
+    bench.venue.on_submit = bench.venue.unknown
+    bench.venue.on_query = lambda client_id: QueryFailed(client_id, "timeout")
+    summary = bench.run(step)
+    assert len(bench.venue.sent) == 1
+    assert summary.orders.unknown == 1
+    assert summary.orders.absent == 0, "a failed query proves nothing"
+    assert set(held[2:]) == {Decimal("0.01")}
+    assert len(bench.venue.queries) > 2
+
+
+def test_absence_needs_two_answers_a_lag_apart(bench, place):
+    bench.venue.on_submit = bench.venue.unknown
+    asked = []
+
+    def answer(client_id):
+        asked.append(bench.venue.clock.now_ns())
+        return NotFound(client_id)
+
+    bench.venue.on_query = answer
+    summary = bench.run(at(1, place.buy()))
+    assert summary.orders.absent == 1
+    assert len(asked) == 2
+    assert asked[1] - asked[0] >= 2_000_000_000
+    assert len(bench.venue.sent) == 1, "an absent intent is not sent again"
+
+
+def test_an_unknown_order_that_is_found_with_its_fills(bench, place):
+    bench.venue.on_submit = bench.venue.unknown
+
+    def answer(client_id):
+        order = bench.venue.sent[0]
+        fill = bench.venue.fill(order, "t1", "0.004").fill
+        return Found(client_id, "v1", OrderState.PARTIAL, Decimal("0.004"), (fill,))
+
+    bench.venue.on_query = answer
+    summary = bench.run(at(1, place.buy()))
+    assert summary.fills == 1
+    order = bench.session._account.working()[0]
+    assert (order.state, order.remaining) == (OrderState.PARTIAL, Decimal("0.006"))
+
+
+def test_a_found_order_whose_fills_are_missing_stays_in_doubt(bench, place):
+    bench.venue.on_submit = bench.venue.unknown
+    bench.venue.on_query = lambda client_id: Found(client_id, "v1", OrderState.FILLED, Decimal("0.01"))
+    summary = bench.run(at(1, place.buy()))
+    assert summary.fills == 0
+    assert bench.session._account.worst_case(SYMBOL, Side.BUY) == Decimal("0.01")
+    assert len(bench.venue.queries) > 1
+
+
+def test_a_late_fill_of_an_absent_order_counts_and_the_symbol_only_reduces(bench, place):
+    bench.venue.on_submit = bench.venue.unknown
+
+    def step(second, account):
+        if second == 6:
+            bench.venue.on_submit = None
+            bench.venue.updates.append(bench.venue.fill(bench.venue.sent[0], "t1"))
+        return [place.buy()] if second in {1, 8} else [place.sell()] if second == 9 else ()
+
+    summary = bench.run(step, seconds=12)
+    assert summary.orders.absent == 1
+    assert summary.fills == 1
+    assert bench.session._path.symbol_states[SYMBOL] is TradingState.REDUCE_ONLY
+    outcomes = [(r["order"]["side"], r["outcome"], r["reason"]) for r in bench.records]
+    assert outcomes == [
+        ("BUY", "allowed", "OK"),
+        ("BUY", "blocked", "TRADING_REDUCE_ONLY"),
+        ("SELL", "allowed", "OK"),
+    ]
+    assert bench.venue.sent[-1].reduce_only
+
+
+def test_reduce_only_survives_a_restart(bench, place):
+    test_a_late_fill_of_an_absent_order_counts_and_the_symbol_only_reduces(bench, place)
+    bench.run(lambda *_: (), seconds=14, resume=True)
+    assert bench.session._path.symbol_states[SYMBOL] is TradingState.REDUCE_ONLY
+    assert bench.session._account.position(SYMBOL).qty == Decimal("0.01")
+
+
+def test_two_orders_cannot_pass_one_limit(bench, place):
+    """Worst case: each of them alone would only reduce, both together would cross zero."""
+
+    def step(second, account):
+        if second == 1:
+            return [place.buy("0.01")]
+        if second == 3:
+            return [place.sell("0.01"), place.sell("0.01")]
+        return ()
+
+    def submit(order):
+        if order.intent.side is Side.BUY:
+            bench.venue.updates.append(bench.venue.fill(order, "t1"))
+
+    bench.venue.on_submit = submit
+    bench.run(step)
+    assert [r["risk"] for r in bench.records] == ["INCREASE", "REDUCE", "INCREASE"]
+
+
+def test_the_in_flight_cap_blocks_new_risk_only(bench, place):
+    bench.venue.on_submit = lambda order: None  # no answer at all
+
+    def step(second, account):
+        if second == 1:
+            return [place.buy(), place.buy(), place.buy(), place.sell(reduce_only=True)]
+        return ()
+
+    bench.run(step, overrides=("engine.max_in_flight=2",))
+    assert [r["reason"] for r in bench.records] == ["OK", "OK", "IN_FLIGHT_CAP", "OK"]
+
+
+def test_a_journal_that_cannot_be_written_stops_new_risk_and_lets_reduction_out(bench, place):
+    def step(second, account):
+        if second == 2:
+            fail(True)
+            return [place.buy(), place.sell(reduce_only=True)]
+        if second == 3:
+            return [place.buy()]
+        if second == 4:
+            fail(False)
+            return [OrderIntent(symbol=SYMBOL, side=Side.BUY, kind=IntentKind.CANCEL, target="nothing")]
+        return [place.buy()] if second == 6 else ()
+
+    journal = {}
+
+    def fail(on):
+        original = journal.setdefault("db", bench.session._state.journal._db)
+
+        class Full:
+            in_transaction = False
+
+            def execute(self, sql, *args):
+                if sql.startswith("BEGIN"):
+                    raise sqlite3.OperationalError("database or disk is full")
+                return original.execute(sql, *args)
+
+            def close(self):
+                original.close()
+
+        bench.session._state.journal._db = Full() if on else original
+
+    bench.run(step)
+    assert [(r["order"]["side"], r["outcome"], r["reason"]) for r in bench.records] == [
+        ("BUY", "blocked", "JOURNAL_UNAVAILABLE"),
+        ("SELL", "allowed", "OK"),
+        ("BUY", "blocked", "JOURNAL_UNAVAILABLE"),
+        ("BUY", "dropped", "TARGET_UNKNOWN"),
+        ("BUY", "allowed", "OK"),
+    ]
+    assert [o.intent.side for o in bench.venue.sent] == [Side.SELL, Side.BUY]
+
+
+def test_a_strategy_that_raises_leaves_cancels_free(bench, place):
+    def step(second, account):
+        if second == 1:
+            return [place.buy()]
+        if second == 3:
+            raise ValueError("no idea")
+        if second == 4:
+            orders = account.open_orders(SYMBOL)
+            return [place.buy(), *(OrderIntent(symbol=SYMBOL, side=o.side, kind=IntentKind.CANCEL, target=o.intent_id)
+                                   for o in orders)]  # fmt: skip
+        return ()
+
+    bench.run(step)
+    assert [(r["risk"], r["outcome"]) for r in bench.records] == [
+        ("INCREASE", "allowed"),
+        ("INCREASE", "blocked"),
+        ("CANCEL", "allowed"),
+    ]
+    assert bench.session.exit_code == 1
+
+
+def test_an_amendment_counts_at_its_worst_case_until_it_is_answered(bench, place):
+    held = []
+
+    def step(second, account):
+        held.append(account.worst_case(SYMBOL, Side.BUY))
+        if second == 1:
+            return [place.buy("0.01")]
+        if second == 3:
+            (order,) = account.open_orders(SYMBOL)
+            bench.venue.on_submit = lambda _: None
+            return [place.buy("0.03", kind=IntentKind.AMEND, target=order.intent_id)]
+        if second == 6:
+            client_id = bench.venue.sent[0].client_id
+            bench.venue.updates.append(CancelRejected(client_id, "-5027", "no need to modify", 0))
+            bench.venue.on_query = lambda c: Found(c, "v1", OrderState.OPEN, Decimal(0))
+        if second == 9:
+            bench.venue.updates.append(Amended(bench.venue.sent[0].client_id, Decimal("59990.0"), Decimal("0.02"), 0))
+        return ()
+
+    bench.run(step, seconds=14)
+    assert bench.records[1]["risk"] == "INCREASE"
+    assert held[3:6] == [Decimal("0.03")] * 3
+    assert held[7:9] == [Decimal("0.01")] * 2
+    assert held[10] == Decimal("0.02")
+
+
+def test_a_cancel_that_crosses_a_fill(bench, place):
+    def step(second, account):
+        if second == 1:
+            return [place.buy()]
+        if second == 3:
+            (order,) = account.open_orders(SYMBOL)
+
+            def crossed(cancel):
+                bench.venue.updates.append(CancelRejected(cancel.target_client_id, "-2011", "Unknown order sent.", 0))
+                bench.venue.updates.append(bench.venue.fill(bench.venue.sent[0], "t1"))
+
+            bench.venue.on_submit = crossed
+            return [OrderIntent(symbol=SYMBOL, side=order.side, kind=IntentKind.CANCEL, target=order.intent_id)]
+        return ()
+
+    summary = bench.run(step)
+    assert summary.fills == 1
+    assert bench.session._account.working() == ()
+    assert not bench.session._path.symbol_states
+
+
+def test_invalid_intents_are_dropped_with_a_reason(bench, place):
+    wrong = [
+        place.buy("0.0005"),
+        place.buy("0.001"),
+        place.buy(price="59990.05"),
+        place.buy(price="30000"),
+        place.buy("NaN"),
+        place.buy(price="Infinity"),
+        place.buy("-1"),
+        OrderIntent(symbol="NOSUCH", side=Side.BUY, qty=Decimal(1), price=Decimal(1)),
+        OrderIntent(symbol=SYMBOL, side=Side.BUY, notional=Decimal(5), price=Decimal(60000)),
+    ]
+    bench.run(at(1, *wrong))
+    assert [r["reason"] for r in bench.records] == [
+        "QTY_LOT", "NOTIONAL_MIN", "PRICE_TICK", "PRICE_COLLAR", "INPUT_NONFINITE", "INPUT_NONFINITE", "QTY_ZERO",
+        "SYMBOL_UNKNOWN", "QTY_ZERO",
+    ]  # fmt: skip
+    assert {r["outcome"] for r in bench.records} == {"dropped"}
+    assert bench.venue.sent == []
