@@ -79,9 +79,8 @@ def diff(local, first, last, prev, symbol="BTCUSDT"):
 
 
 def snapshot(local, last_id):
-    return f"{local} " + json.dumps(
-        {"lastUpdateId": last_id, "E": ms(local), "T": 1, "bids": [["1.20", "1"]], "asks": [["1.30", "1"]]}
-    )
+    data = {"lastUpdateId": last_id, "E": ms(local), "T": 1, "bids": [["1.20", "1"]], "asks": [["1.30", "1"]]}
+    return f"{local} " + json.dumps(data, separators=(",", ":"))
 
 
 def spot_ticker(local, at):
@@ -184,7 +183,7 @@ def test_one_event_time_gone_wrong_does_not_shift_the_clock(tmp_path):
 
 
 def test_the_snapshots_time_does_not_count_for_the_clock(tmp_path):
-    ahead = snapshot(T0 + 2, 4).replace(f'"E": {ms(T0)}', f'"E": {ms(T0) + 500}')
+    ahead = snapshot(T0 + 2, 4).replace(f'"E":{ms(T0)}', f'"E":{ms(T0) + 500}')
     assert ahead != SOUND[2]
     feed = open_recordings([write(tmp_path / "x", [*SOUND[:2], ahead, *SOUND[3:]])])
     assert feed.inputs[0].clock_shift_ns == 0

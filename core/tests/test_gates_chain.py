@@ -482,11 +482,11 @@ def test_bad_market_data_is_a_fault_of_the_gates_that_ask_for_it_only(market_fau
     assert closed.stats.counts[COUNT_NAMES.index("error")] == 100
 
 
-def slow(answer: Any) -> Callable[[], Any]:
-    """A gate that takes far more than a microsecond."""
+def slow(answer: Any, turns: int = 20_000) -> Callable[[], Any]:
+    """A gate that takes far more than a microsecond, far less than a second."""
 
     def gate() -> Any:
-        for _ in range(20_000):
+        for _ in range(turns):
             pass
         if isinstance(answer, BaseException):
             raise answer
@@ -521,7 +521,7 @@ def test_a_fault_that_is_late_too_stays_the_same_fault(on_error):
 
 
 def test_within_its_budget_a_gate_is_no_overrun_live():
-    gate = bound(answering(Allow()))
+    gate = bound(slow(Allow(), 200_000), budget_us=2_000_000)
     assert only(gate, live=True) == Allow()
     assert gate.stats.overruns == 0
 
@@ -703,6 +703,18 @@ def test_one_gate_has_one_breaker_over_all_symbols():
     assert gate.calls == 4
 
 
+@pytest.mark.parametrize("answer", [None, Block("LOW")], ids=["fault", "verdict"])
+def test_what_is_older_than_the_window_does_not_count(answer):
+    gate = Switched(answer)
+    asked = bound(gate, breaker=QUICK)
+    chain = Chain([asked])
+    for wait in (0, 0, 0, 11, 11, 11):
+        decide(chain, NOW + wait * SECOND)
+    assert not asked.stats.guarded
+    decide(chain, NOW + 11 * SECOND)
+    assert asked.stats.guarded
+
+
 def test_a_saved_open_breaker_comes_back_open():
     gate, asked, _ = opened("block")
     again = bound(gate, breaker=QUICK)
@@ -768,6 +780,20 @@ def test_a_bypassed_gate_that_fails_still_blocks():
     result = decide(chain, NOW + SECOND)
     assert type(result.answers[0]) is Fault
     assert result.blocker == 0
+
+
+def test_where_the_gate_is_in_shadow_nothing_is_bypassed():
+    gate, asked, _ = bypassed()
+    shadow = BoundGate(
+        info=GateInfo("gate", Mode.SHADOW, "block"),
+        function=gate,
+        argnames=(),
+        settings=asked.settings,
+        reasons=REASONS,
+        stats=asked.stats,
+    )
+    assert decide(Chain([shadow]), NOW + SECOND).answers == (Block("LOW", {"x": 1.0}),)
+    assert asked.stats.bypassed == 0
 
 
 def test_a_bypassed_gate_may_still_shrink():

@@ -108,7 +108,7 @@ def test_a_snapshot_that_the_book_contains_is_ignored():
     assert book.last_id == 110
 
 
-def test_an_interruption_is_a_gap_and_forgets_what_waited():
+def test_an_interruption_is_a_gap_until_a_new_snapshot():
     book = synced(100)
     book.break_sequence()
     assert book.gap

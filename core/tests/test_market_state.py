@@ -81,6 +81,14 @@ def test_the_best_comes_from_the_newer_source(market):
     assert view.ready
 
 
+def test_the_best_is_not_taken_from_a_book_with_a_gap(market):
+    market.top(T0 + 1, 100)
+    market.delta(T0 + 2, bids=[("100.9", "1")], prev_id=7)
+    view = market.state.view(BTC)
+    assert (view.bid, view.ask) == (100.5, 101.0)
+    assert view.levels(Side.BUY, 1) == ((100.5, 4.0),)
+
+
 def test_levels_leave_out_what_the_newer_top_has_removed(market):
     view = market.state.view(BTC)
     market.top(T0 + 1, 150, bid="99.5", bid_qty="6", ask="102.0", ask_qty="9")

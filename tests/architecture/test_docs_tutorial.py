@@ -127,11 +127,11 @@ def test_in_shadow_it_blocks_nothing(python, tmp_path):
 )
 def test_what_the_page_says_is_refused_is_refused(tmp_path, old, new, part):
     assert old in FILES[GATE]
-    file = tmp_path / "acme_cap.py"
+    file = tmp_path / "acme_page.py"
     file.write_text(FILES[GATE].replace(old, new))
     file.chmod(0o600)
     tmp_path.chmod(0o700)
-    refused = grinder(sys.executable, tmp_path, "plugins", "show", "acme_cap", "--set", f"host.plugins_dir={tmp_path}")
+    refused = grinder(sys.executable, tmp_path, "plugins", "show", "acme_page", "--set", f"host.plugins_dir={tmp_path}")
     assert refused.returncode == 2
     assert part in refused.stderr
-    assert "acme_cap" in refused.stderr
+    assert "acme_page" in refused.stderr

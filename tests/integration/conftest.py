@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from decimal import Decimal
 from pathlib import Path
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 
 import msgspec
 import pytest
@@ -43,8 +43,8 @@ class Ticks:
 
     inputs = ()
     symbols = (SYMBOL,)
-    skipped: dict = {}
-    ignored: dict = {}
+    skipped = MappingProxyType({})
+    ignored = MappingProxyType({})
 
     def __init__(self, seconds: float) -> None:
         self.instruments = {SYMBOL: TABLE[SYMBOL]}

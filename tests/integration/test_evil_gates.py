@@ -72,7 +72,8 @@ def run(tmp_path: Path, deed: str, *extra: str) -> subprocess.CompletedProcess[s
     (folder / "evil.py").chmod(0o600)
     command = [
         sys.executable, "-m", "grinder.cli", "run", "--duration", "60s", "--out", "out", "--plugins-dir", "plugins",
-        "--set", "plugins.evil.enabled=true", "--set", "plugins.evil.mode=enforce", "--set", "plugins.warm_up.seconds=0",
+        "--set", "plugins.evil.enabled=true", "--set", "plugins.evil.mode=enforce",
+        "--set", "plugins.warm_up.seconds=0",
         "--set", "plugins.liquidity_by_side.enabled=false", *extra,
     ]  # fmt: skip
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path)

@@ -38,7 +38,7 @@ class ManualClock:
 
     def set(self, now_ns: int) -> None:
         """Move to a time; moving back is ignored, since event time never runs back."""
-        if now_ns > self._now:
+        if now_ns > self._now:  # noqa: PLR1730 - once per market event: max() would cost a call
             self._now = now_ns
 
     def advance(self, ns: int) -> None:

@@ -100,7 +100,7 @@ class Loop:
             if self._trading:
                 for simulator in simulators:
                     simulator.on_market(event)
-                    if simulator.due_ns < self._due:
+                    if simulator.due_ns < self._due:  # noqa: PLR1730 - min() would cost a call per event
                         self._due = simulator.due_ns
                 if every_event and (intents := self._consult(event.symbol, now)):
                     await self._propose(intents, now)

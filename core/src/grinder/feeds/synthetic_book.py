@@ -84,14 +84,6 @@ class BookSide:
                 self.drop(rank)
             self._far = end
 
-    def thin_out(self, keep: int) -> None:
-        """Withdraw most levels: of those behind the best one in ``keep`` stays, with little quantity."""
-        for at, rank in enumerate(sorted(self.levels)[1:]):
-            if at % keep:
-                self.drop(rank)
-            else:
-                self.put(rank, 1 + self._size // 4)
-
     def withdraw(self, end: int) -> None:
         """Withdraw every level better than ``end``."""
         while self.best < end:

@@ -25,6 +25,8 @@ _CRASH_HASTE = 5.0
 _CRASH_FALL = 500.0
 _CRASH_RISE = 350.0
 """Fall and recovery of a crash, in bps."""
+_THIN = 8
+"""How many times further apart bids are while prices crash."""
 _SWEEP = 6
 """Most levels that one taker goes through."""
 _STALE = 100
@@ -170,14 +172,12 @@ class Flow:
         self._fair = max(self._least, self._fair + self._bps * moved)
 
     def _crash(self, now: int) -> float:
-        """Drift of the crash in bps per second: down through bids that have been thinned out, then up again."""
-        schedule, bids = self._schedule, self._bids
+        """Drift of the crash in bps per second: down through bids that are filled in thinly, then up again."""
+        schedule = self._schedule
         if now >= schedule.bottom:
-            bids.spacing = SPACING
+            self._bids.spacing = SPACING
             return _CRASH_RISE * SECOND / (schedule.recovered - schedule.bottom)
-        if bids.spacing == SPACING:
-            bids.thin_out(8)
-            bids.spacing = 8 * SPACING
+        self._bids.spacing = _THIN * SPACING
         return -_CRASH_FALL * SECOND / (schedule.bottom - schedule.crash)
 
     def _act(self, now: int) -> list[Trade]:

@@ -170,7 +170,7 @@ class Chain:
         Orders that another gate blocks, faults and abstentions say nothing about whether this gate blocks too much.
         """
         for index, gate in self._learners:
-            if index >= len(result.answers) or self._blocked_by_other(index, result.answers):
+            if self._blocked_by_other(index, result.answers):
                 continue
             answer = result.answers[index]
             if type(answer) is Fault or type(answer) is Abstain:
@@ -179,6 +179,7 @@ class Chain:
             gate.stats.judge(now, blocked=bypassed or type(answer) is Block)
 
     def _blocked_by_other(self, index: int, answers: Sequence[Answer]) -> bool:
+        """Whether another gate blocks; always so for a gate that was not asked after the first block."""
         return any(
             other != index and self.gates[other].enforced and blocks(answer) for other, answer in enumerate(answers)
         )

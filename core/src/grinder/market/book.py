@@ -72,9 +72,11 @@ class Book:
             self._asks.update(delta.asks)
 
     def break_sequence(self) -> None:
-        """The feed was interrupted: nothing that comes is continuous with what is here."""
-        self._waiting.clear()
-        self._break()
+        """Note that updates are missing: what comes next is not continuous with what is here."""
+        if self.ready and not self.gap:
+            self.gap = True
+            self.gaps += 1
+            self._chained = False
 
     @property
     def awaited(self) -> bool:
@@ -96,7 +98,7 @@ class Book:
         if ladder.unreadable:
             # A level that is no number leaves a hole that only a new snapshot fills.
             ladder.unreadable = 0
-            self._break()
+            self.break_sequence()
         return levels
 
     def _admit(self, delta: BookDelta) -> bool:
@@ -115,19 +117,13 @@ class Book:
             if delta.prev_id == last or delta.first_id <= last + spot:
                 self._chained = True
                 return True
-        self._break()
+        self.break_sequence()
         self._hold(delta)
         return True
 
     def _hold(self, delta: BookDelta) -> None:
         self.dropped += len(self._waiting) == BUFFER
         self._waiting.append(delta)
-
-    def _break(self) -> None:
-        if self.ready and not self.gap:
-            self.gap = True
-            self.gaps += 1
-            self._chained = False
 
     def _learn_format(self) -> str:
         for ladder in (self._bids, self._asks):

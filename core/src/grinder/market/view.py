@@ -154,7 +154,7 @@ class View:
             wanted *= 2
 
     def price_fault(self) -> str:
-        """Empty when the best prices are sound and no book is awaited, else ``INPUT_MISSING`` or ``INPUT_NONFINITE``."""
+        """Why the prices must not be used: ``INPUT_MISSING`` or ``INPUT_NONFINITE``; empty when they may be."""
         if self.changed:
             self._look_up()
         bid, ask = self._bid, self._ask
