@@ -70,6 +70,7 @@ def test_reservations_equal_a_recomputation_after_any_sequence_of_updates(sequen
         bound = sum((left[o.intent_id] * o.price for o in kept.values() if o.price and not o.reduce_only), Decimal(0))
         assert account.free_balance == 1000 - bound / 5
         assert account.working() == tuple(kept.values())
+        assert len(account._by_client) == len(kept), "final orders leave nothing behind"
         for symbol in SYMBOLS:
             assert account.open_orders(symbol) == tuple(o for o in kept.values() if o.symbol == symbol)
         for number in range(21):

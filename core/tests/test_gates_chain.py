@@ -384,6 +384,9 @@ class OwnFloat(float):
 class OwnText(str):
     __slots__ = ()
 
+    def encode(self, *_: Any) -> bytes:
+        raise ValueError("no")
+
 
 def test_inputs_that_merely_are_of_a_richer_type_are_recorded_plain():
     inputs = MappingProxyType(
@@ -397,10 +400,36 @@ def test_inputs_that_merely_are_of_a_richer_type_are_recorded_plain():
     assert b'"inputs":{"k":"v","level":2,"place":"Z\xc3\xbcrich","side":"BUY","x":1.5}' in record(result)
 
 
-def test_text_that_cannot_be_encoded_is_escaped_and_the_block_stays():
-    result = ask(Chain([bound(answering(Block("LOW", {"\ud800": "\udfff", "x": None})))]))
-    assert result.answers[0] == Block("LOW", {"\\ud800": "\\udfff", "x": None})
+@pytest.mark.parametrize(
+    ("inputs", "recorded"),
+    [
+        ({"\ud800": 1.0, "x": None}, {"\\ud800": 1.0, "x": None}),
+        ({"x": "\udfff"}, {"x": "\\udfff"}),
+        ({OwnText("x"): 1.0}, {"x": 1.0}),
+        ({"x": OwnText("y")}, {"x": "y"}),
+    ],
+)
+@pytest.mark.parametrize("verdict", [Allow, lambda inputs: Block("LOW", inputs)], ids=["allow", "block"])
+def test_text_that_cannot_be_encoded_as_it_is_is_made_plain_and_the_verdict_stays(verdict, inputs, recorded):
+    result = ask(Chain([bound(answering(verdict(inputs)))]))
+    assert result.answers[0] == verdict(recorded)
     record(result)
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (None, "returned NoneType instead of a verdict"),
+        (Warn("NOT_DECLARED"), "reason 'NOT_DECLARED' is not declared in the plugin's REASONS"),
+        (Shrink(Decimal("NaN"), "LOW"), "shrinks to Decimal('NaN'), not between zero and the order's 1"),
+        (Allow(None), "inputs are NoneType, must be a dict"),
+        (Allow({"x": [1.0]}), "input 'x' is list, must be a 64-bit number, text, bool or None"),
+        (Allow({"x": Decimal("sNaN")}), "input x is sNaN"),
+    ],
+    ids=str,
+)
+def test_a_fault_says_what_was_wrong(answer, error):
+    assert only(bound(answering(answer))).error == error
 
 
 def test_a_gate_cannot_change_what_it_is_given():
@@ -640,7 +669,7 @@ def test_a_bad_probe_reopens():
     assert result.answers == (Fault("GATE_BREAKER_OPEN", "ValueError: no", True),)
     assert asked.stats.dirty
     ask(chain, NOW + 59 * SECOND)
-    assert gate.calls == 5
+    assert gate.calls == asked.stats.faults == 5
     assert asked.stats.fault_breaker.trips == 2
 
 
@@ -861,6 +890,15 @@ def test_a_probe_that_would_block_bypasses_again():
     assert asked.stats.verdict_breaker.trips == 2
     gate.answer = Allow()
     decide(chain, NOW + 59 * SECOND)
+    assert asked.stats.verdict_breaker.state is BreakerState.OPEN
+
+
+def test_between_probes_a_block_is_bypassed_and_counts_as_a_bad_one():
+    gate, asked, chain = bypassed()
+    gate.answer = Allow()
+    decide(chain, NOW + 30 * SECOND)
+    gate.answer = Block("LOW")
+    assert decide(chain, NOW + 31 * SECOND).answers == (Warn("GATE_BYPASSED", {"would_block": "LOW"}),)
     assert asked.stats.verdict_breaker.state is BreakerState.OPEN
 
 

@@ -35,7 +35,7 @@ def console(path: Path) -> Iterator[list[str]]:
         for line in block.replace("\\\n", " ").splitlines():
             if line.startswith("$ "):
                 for part in line[2:].split(" | "):
-                    yield shlex.split(part, comments=True)
+                    yield shlex.split(re.sub(r"^([A-Z_]+=\S* )+", "", part), comments=True)
 
 
 def resolved(words: list[str]) -> tuple[click.Command, list[str]]:

@@ -66,16 +66,17 @@ def seconds(*command: str) -> float:
 
 def p1() -> list[dict]:
     """One decision through six enforced gates against the bare pluggy call."""
-    result = chain_bench.decision_against_pluggy()
-    return [line("P1", "decision, six gates (us)", result["ours_us"], result["pluggy_us"], 2.0)]
+    _, alone, decide = chain_bench.chain()
+    bare, evaluation, whole = chain_bench.measure(chain_bench.peer(), alone, decide)
+    return [line("P1", "decision, six gates (us)", whole, bare, 2.0, chain_alone_us=round(evaluation, 2))]
 
 
 def p3() -> list[dict]:
     """The same with long histories in the windows."""
-    figures = chain_bench.with_history((100, 10_000, 1_000_000))
-    worst = max(figures.values())
-    floor = figures[100]
-    return [line("P3", "decision with up to 1 000 000 past ones (us)", worst, floor, 1.1, figures_us=figures)]
+    pasts = (100, 10_000, 1_000_000)
+    times = chain_bench.measure(*(chain_bench.chain(past)[2] for past in pasts))
+    figures = {str(past): round(time, 2) for past, time in zip(pasts, times, strict=True)}
+    return [line("P3", "decision with up to 1 000 000 past ones (us)", max(times), times[0], 1.1, figures_us=figures)]
 
 
 def p4() -> list[dict]:

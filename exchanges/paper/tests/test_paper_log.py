@@ -93,6 +93,7 @@ def test_open_orders_rest_again_at_the_back_of_the_queue(make_rig):
     again = make_rig(rig.data_dir, resume=True, begin=rig.now)
     again.trade("100.0", "50", SELL)  # nothing is known of the queue yet
     again.book(*BOOK)
+    again.trade("99.9", "50", SELL, exchange_ns=again.now - 1)  # older than the book that we joined
     again.trade("100.0", "4", SELL)
     assert again.traded() == []
     again.trade("100.0", "2", SELL)

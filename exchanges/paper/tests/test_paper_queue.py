@@ -140,6 +140,36 @@ def test_we_join_the_queue_that_the_newer_top_of_book_shows(watched):
     assert watched.traded() == [(order, "100.0", "0.500", True)]
 
 
+def test_we_join_an_empty_queue_where_the_newer_top_of_book_is_behind_us(watched):
+    watched.top("99.9", "7", "100.1", "5")  # the book still has 5 at 100.0
+    order = watched.buy("1", "100.0", GTX)
+    watched.settle()
+    watched.trade("100.0", "0.5", SELL)
+    assert watched.traded() == [(order, "100.0", "0.500", True)]
+
+
+def test_a_display_that_is_older_than_a_print_explains_no_later_one(rig):
+    order = rig.buy("1", "100.0", GTX)
+    rig.settle()
+    rig.top("100.0", "2", "100.1", "5")  # 3 were cancelled
+    rig.trade("100.0", "0.5", SELL)  # 1.5 left ahead
+    at = rig.now + 1_000_000
+    rig.top("100.0", "1", "100.1", "5", exchange_ns=at)  # half of one more print
+    rig.trade("100.0", "0.5", SELL, exchange_ns=at)
+    rig.trade("100.0", "1.2", SELL, exchange_ns=at)
+    assert rig.traded() == [(order, "100.0", "0.200", True)]
+
+
+def test_where_there_is_a_top_of_book_it_decides_what_crosses(watched):
+    order = watched.buy("1", "100.0", GTX)
+    watched.settle()
+    watched.top("100.0", "5", "100.1", "5")
+    watched.delta(bids=[("100.0", "0")], asks=[("100.0", "3")])
+    assert watched.traded() == []
+    watched.top("99.9", "5", "100.0", "3")
+    assert watched.traded() == [(order, "100.0", "1.000", True)]
+
+
 def test_through_our_price_fills_at_our_limit_up_to_the_print(rig):
     order = rig.buy("2", "100.0", GTX)
     rig.settle()

@@ -29,6 +29,13 @@ def test_the_rest_of_a_taker_is_not_filled_from_what_it_has_taken(rig):
     assert rig.traded()[2:] == [(order, "100.2", "1.000", True)]
 
 
+def test_what_a_rest_met_on_arrival_is_not_new_when_it_grows(rig):
+    order = rig.buy("6", "100.1", GTC)
+    rig.settle()
+    rig.top("100.0", "5", "100.1", "5.5")
+    assert rig.traded()[1:] == [(order, "100.1", "0.500", True)]
+
+
 def test_a_taker_sells_into_the_bids(rig):
     order = rig.sell("6", "99.9", GTC)
     assert rig.traded() == [(order, "100.0", "5.000", False), (order, "99.9", "1.000", False)]

@@ -14,7 +14,7 @@ _LINE = re.compile(rb"\d{1,19} \{")
 _EVENT_TIME = re.compile(rb'"E"\s*:\s*(\d{13})\b')
 # Nearly all lines begin with 19 digits and the head of a frame. The bytes between these places then tell the stream,
 # unless its name is too long for them.
-_FROM, _TO = 19, 55
+_TIME, _STREAM, _PAYLOAD = slice(19), slice(19, 55), slice(20, None)
 _HEAD = re.compile(rb' \{"stream":"([^"\\]+)"')
 _HEADS = 10_000
 """Heads that are remembered."""
@@ -66,14 +66,14 @@ def _survey(blocks: Blocks, _reject: Reject) -> Survey:
             survey.spot = _is_spot(lines[:_EVIDENCE])
         survey.first_ns = survey.first_ns or next(_times(lines), 0)
         survey.last_ns = next(_times(lines[::-1]), survey.last_ns)
-        heads = {line[_FROM:_TO] for line in lines}
+        heads = {line[_STREAM] for line in lines}
         found = {head: _HEAD.match(head) for head in heads}
         names.update(match[1] for match in found.values() if match)
         odd = {head for head, match in found.items() if not match}
         for line in lines if odd else ():
-            if line[_FROM:_TO] in odd:
+            if line[_STREAM] in odd:
                 survey.behind_ns = max(survey.behind_ns, _survey_odd(line, names))
-        _survey_clock([line for line in lines if line[_FROM:_TO] not in odd] if odd else lines, survey)
+        _survey_clock([line for line in lines if line[_STREAM] not in odd] if odd else lines, survey)
     for name in names:
         try:
             survey.meet_stream(name.decode())
@@ -87,7 +87,7 @@ def _survey_clock(lines: list[bytes], survey: Survey) -> None:
     behind = survey.behind_ns
     previous = b""
     for line in lines:
-        at = line.find(b'"E":', _FROM)
+        at = line.find(b'"E":', 19)
         if at < 0:
             continue
         event_ms = line[at + 4 : at + 17]
@@ -95,7 +95,7 @@ def _survey_clock(lines: list[bytes], survey: Survey) -> None:
         if event_ms != previous:
             previous = event_ms
             try:
-                ahead = int(event_ms) * NS_PER_MS - int(line[:_FROM])
+                ahead = int(event_ms) * NS_PER_MS - int(line[_TIME])
             except ValueError:
                 continue
             if behind < ahead < FUTURE_NS:
@@ -126,11 +126,11 @@ def _events(blocks: Blocks, frames: Frames, survey: Survey, shift_ns: int, rejec
     for lines in blocks:
         for number, line in enumerate(lines, number + 1):  # noqa: B020 - lines are counted across blocks
             try:
-                head = line[_FROM:_TO]
+                head = line[_STREAM]
                 handle = routes.get(head)
                 if handle is not None:
-                    local = int(line[:_FROM]) + shift_ns
-                    payload = line[_FROM + 1 :]
+                    local = int(line[_TIME]) + shift_ns
+                    payload = line[_PAYLOAD]
                 elif line.strip():
                     local, payload = _parts(line)
                     local += shift_ns

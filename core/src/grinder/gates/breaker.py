@@ -83,14 +83,11 @@ class Breaker:
         )
 
     def roll(self, now: int, calls: int, bad: int) -> None:
-        """Move the window to ``now``; what happened before its oldest mark is forgotten."""
-        if now - self.roll_at >= self._slice * SLICES:
-            self._restart(now, calls, bad)
-            return
-        while self.roll_at <= now:
-            self._marks.append((calls, bad))
-            self.roll_at += self._slice
+        """Move the window to ``now``, at or after ``roll_at``; what is older than its oldest mark is forgotten."""
+        slices = (now - self.roll_at) // self._slice + 1
+        self._marks += [(calls, bad)] * min(slices, SLICES)
         del self._marks[:-SLICES]
+        self.roll_at += slices * self._slice
 
     def bad(self, now: int, calls: int, bad: int) -> bool:
         """One more bad call, already in the counts. True when this opened the breaker."""

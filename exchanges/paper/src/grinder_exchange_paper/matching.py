@@ -55,7 +55,7 @@ class Matcher:
 
     def take(self, order: Order) -> None:
         """Fill an arriving order from displayed levels, up to its limit."""
-        if order.tif is TimeInForce.GTX or (order.tif is TimeInForce.FOK and not self._whole(order)):
+        if order.tif is TimeInForce.FOK and not self._whole(order):
             return
         used = self._used[order.side.opposite]
         for price, displayed in self._within(order):
@@ -158,7 +158,7 @@ class Matcher:
                 # An empty side is a book that is not there yet, not an empty queue.
                 if displayed < level.front and book.top(side, 1):
                     level.shown(displayed, event.exchange_ns, event.last_id)
-            if self.display.top is None:
+            if self.display.top is None:  # else that tells sooner
                 self._cross(ladder, self.display.levels(side.opposite))
 
     def _cross(self, ladder: Ladder, levels: Iterable[tuple[float, int]]) -> None:

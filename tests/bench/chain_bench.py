@@ -1,6 +1,6 @@
 """How long one decision through six enforced gates takes, beside a bare pluggy call of six no-op implementations.
 
-Run it: ``python tests/bench/p1_probe.py``. It prints both in microseconds and their ratio; it judges nothing.
+Run it: ``python tests/bench/chain_bench.py``. It prints both in microseconds and their ratio; it judges nothing.
 """
 
 from __future__ import annotations
