@@ -206,8 +206,8 @@ def test_a_deeper_crossing_level_that_becomes_best_again_is_not_new(rig):
     rig.settle()
     rig.top("99.7", "9", "100.0", "1")
     rig.top("99.7", "9", "99.9", "0.5")
-    rig.top("99.7", "9", "100.0", "1")
-    assert [qty for _, _, qty, _ in rig.traded()] == ["1.000", "0.500"]
+    rig.top("99.7", "9", "100.0", "1.25")
+    assert [qty for _, _, qty, _ in rig.traded()] == ["1.000", "0.500", "0.250"]
 
 
 def test_a_level_that_went_away_and_came_back_is_new(rig):

@@ -65,9 +65,11 @@ def test_the_last_value_that_is_allowed(make_rig, order):
     assert isinstance(rig.updates[0], Accepted)
 
 
-def test_a_sell_has_a_floor(rig):
+def test_a_sell_has_a_floor(make_rig):
+    rig = make_rig()
+    rig.book([("99.9", "5")], [("100.1", "5")])
+    rig.sell("1", "94.9", IOC)
     rig.sell("1", "95.0", IOC)
-    rig.sell("1", "95.1", IOC)
     rig.settle()
     assert [(r.client_id, r.code, r.text) for r in rig.said(Rejected)] == [
         ("c1", "-4024", "Limit price can't be lower than 95.0.")
@@ -133,10 +135,10 @@ def test_margin_that_a_fill_or_a_cancel_frees_can_be_used(make_rig):
 def test_an_order_that_does_not_raise_the_worst_case_passes_however_little_is_left(make_rig):
     rig = make_rig(balance=100, leverage=10, taker_fee="0.5")  # the fee eats the wallet
     rig.book([("100.0", "50")], [("100.1", "50")])
-    rig.buy("1", "100.1", IOC)
+    rig.buy("9", "100.1", IOC)
     rig.settle()
-    assert rig.exchange.state.account.balance < 100
-    rig.buy("9", "100.0", GTX)
+    assert rig.exchange.state.account.balance < 0
+    rig.buy("1", "100.0", GTX)
     rig.sell("1", "100.1", GTX)
     rig.settle()
     assert [r.client_id for r in rig.said(Rejected)] == ["c2"]
