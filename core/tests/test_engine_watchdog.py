@@ -88,6 +88,7 @@ end = time.monotonic() + 4 * {LIMIT_S}
 while time.monotonic() < end:
     watchdog.beat()
 watchdog.stop()
+time.sleep(2.5 * {LIMIT_S})
 print("done", flush=True)
 """
 

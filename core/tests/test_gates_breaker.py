@@ -95,8 +95,9 @@ class Reference:
     steps=st.lists(
         st.tuples(
             st.one_of(st.integers(0, 3 * SECOND), st.sampled_from((0, SECOND, 10 * SECOND, 30 * SECOND, 300 * SECOND))),
-            st.booleans(),
+            st.sampled_from((True, True, True, False)),
         ),
+        min_size=10,
         max_size=120,
     ),
     minimum=st.integers(1, 6),
@@ -151,11 +152,18 @@ def test_a_limit_of_100_percent_never_opens():
 
 
 @pytest.mark.parametrize(("age_s", "state"), [(8.9, BreakerState.OPEN), (10.0, BreakerState.CLOSED)])
-def test_calls_older_than_the_window_are_forgotten(age_s, state):
-    driver = Driver(breaker(minimum_calls=4))
+@pytest.mark.parametrize("begin_s", [0.0, 0.05, 0.5, 0.95])
+@pytest.mark.parametrize("pace_s", [0.1, 0.3, 1.0, 1.9, 4.0, 100.0])
+def test_calls_older_than_the_window_are_forgotten(age_s, state, begin_s, pace_s):
+    """Wherever the slices lie, and however many calls come between."""
+    driver = Driver(breaker(minimum_calls=4, max_pct=1))
+    begin = START + int(begin_s * SECOND)
     for number in range(3):
-        driver.call(START + number, good=False)
-    assert driver.call(START + 2 + int(age_s * SECOND), good=False) is state
+        driver.call(begin + number, good=number == 0)
+    end = begin + 2 + int(age_s * SECOND)
+    for at in range(begin + 3, end, int(pace_s * SECOND)):
+        driver.call(at, good=True)
+    assert driver.call(end, good=False) is state
 
 
 def test_a_long_silence_forgets_everything_at_once():

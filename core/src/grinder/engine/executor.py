@@ -60,6 +60,9 @@ if TYPE_CHECKING:
 ZERO: Final = Decimal(0)
 
 
+MAX_PENDING: Final = 1000
+"""Rows of the journal that may wait for the next commit."""
+
 PROGRESS: Final = "progress"
 """Key under which each transaction says how far the market has been traded."""
 
@@ -270,23 +273,20 @@ class Executor:
     # From the exchange to the ledger.
 
     async def collect(self) -> None:
-        """Apply everything that has become known, make it durable, then tell the plugins of new fills."""
-        seen = False
+        """Apply everything that has become known; make fills durable, then tell the plugins of them.
+
+        What else became known is made durable with the next fill or decision: after a crash in between the venue is
+        asked again.
+        """
         for venue in self.venues:
             for update in venue.exchange.poll():
-                seen = True
                 self._apply[type(update)](venue, update)
-        if not seen:
-            return
-        await self.commit()
+        if self._new_fills or self.journal.pending > MAX_PENDING:
+            await self.commit()
         fills, self._new_fills = self._new_fills, []
         for fill in fills:
             self.recorder.fill(canonical(fill_record(fill)))
             self._host.on_fill(fill, self._by_route[fill.route].desk.face)
-
-    def apply(self, venue: Venue, update: Update) -> None:
-        """Apply one update (recovery uses it, too)."""
-        self._apply[type(update)](venue, update)
 
     def _advance(
         self, venue: Venue, client_id: str, event: OrderEvent, detail: str = "", venue_order_id: str = ""
