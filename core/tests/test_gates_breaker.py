@@ -154,9 +154,15 @@ def test_a_limit_of_100_percent_never_opens():
 @pytest.mark.parametrize(("age_s", "state"), [(8.9, BreakerState.OPEN), (10.0, BreakerState.CLOSED)])
 @pytest.mark.parametrize("begin_s", [0.0, 0.05, 0.5, 0.95])
 @pytest.mark.parametrize("pace_s", [0.1, 0.3, 1.0, 1.9, 4.0, 100.0])
-def test_calls_older_than_the_window_are_forgotten(age_s, state, begin_s, pace_s):
-    """Wherever the slices lie, and however many calls come between."""
+@pytest.mark.parametrize("was_open", [False, True])
+def test_calls_older_than_the_window_are_forgotten(age_s, state, begin_s, pace_s, was_open):
+    """Wherever the slices lie, however many calls come between, and when the breaker has just closed, too."""
     driver = Driver(breaker(minimum_calls=4, max_pct=1))
+    if was_open:
+        for at, good in ((START - 30 * SECOND, False), (START, True)):
+            for _ in range(4):
+                driver.call(at, good=good)
+    assert driver.breaker.state is BreakerState.CLOSED
     begin = START + int(begin_s * SECOND)
     for number in range(3):
         driver.call(begin + number, good=number == 0)

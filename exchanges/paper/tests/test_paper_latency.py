@@ -70,6 +70,20 @@ def test_an_advance_that_comes_late_keeps_the_times(apart):
     assert (filled.fill.exchange_ns, filled.fill.local_ns) == (begin + 7 * MS, begin + 12 * MS)
 
 
+def test_poll_tells_only_what_has_reached_us(apart):
+    exchange, begin = apart.exchange, apart.now
+    apart.buy("1", "99.0", GTX)
+    apart.clock.set(begin + 3 * MS)
+    apart.buy("1", "99.0", GTX)
+    apart.clock.set(begin + 13 * MS)
+    exchange.advance(apart.now)
+    assert [update.client_id for update in exchange.poll()] == ["c1"]
+    assert exchange.due_ns == begin + 15 * MS
+    assert exchange.poll() == ()
+    apart.clock.set(begin + 15 * MS)
+    assert [update.client_id for update in exchange.poll()] == ["c2"]
+
+
 def test_several_messages_arrive_in_order(rig):
     order = rig.buy("1", "99.0", GTX)
     rig.cancel(order)

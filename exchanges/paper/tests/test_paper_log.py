@@ -181,6 +181,7 @@ DAMAGE = {
     "no beginning": lambda lines: lines[1:],
     "two beginnings": lambda lines: [lines[0], *lines],
     "an empty first line": lambda lines: [b"[]", *lines],
+    "a fill beyond the quantity": lambda lines: [line.replace(b'"qty":"2.000"', b'"qty":"2.001"') for line in lines],
     "no number": lambda lines: [line.replace(b'"qty":"7"', b'"qty":"NaN"') for line in lines],
 }
 
@@ -265,6 +266,19 @@ def test_final_orders_that_memory_forgot_are_found_in_the_log(make_rig, monkeypa
     rig.exchange.stop()
     again = make_rig(rig.data_dir, resume=True, begin=rig.now)
     assert again.query(ids[0]) == first
+
+
+def test_a_forgotten_order_is_told_from_others_in_the_same_transaction(make_rig, monkeypatch):
+    monkeypatch.setattr(orders, "REMEMBERED", 1)
+    rig = make_rig()
+    rig.book(*BOOK)
+    rig.buy("1", "100.1", IOC)
+    reducer = rig.sell("1", "100.2", GTX, reduce_only=True)
+    closer = rig.sell("1", "100.0", IOC)  # ends the reducer in one transaction with its own fill
+    rig.buy("1", "100.1", IOC)
+    rig.settle()
+    assert rig.query(reducer).state is OrderState.CANCELLED
+    assert rig.query(closer).state is OrderState.FILLED
 
 
 def test_a_full_disk_stops_the_venue_and_loses_nothing(make_rig):

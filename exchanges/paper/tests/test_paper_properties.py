@@ -208,7 +208,7 @@ def assert_sound(rig):
     assert state.account.balance == 10_000 + state.account.realised - state.account.fees
     matcher = rig.exchange._matchers.get("BTCUSDT")
     ladders = (matcher.bids, matcher.asks) if matcher else ()
-    resting = [order for ladder in ladders for level in ladder.by_priority() for order in level.orders]
+    resting = [order for ladder in ladders for level in ladder.ranked for order in level.orders]
     assert {order.client_id for order in resting} == set(state.orders.open)
     for order in resting:
         assert 0 <= order.ahead < UNSEEN

@@ -16,9 +16,10 @@ NEWEST: Final = 1 << 62
 
 
 class Level:
-    """Own orders at one price, oldest first.
+    """Own orders at one price.
 
     Attributes:
+        orders: oldest first; a new tuple with every change, so that it may change while it is gone through.
         price: the price.
         key: the price as the feed writes it; empty until it is asked for.
         front: no order has more lots ahead of it.
@@ -30,7 +31,7 @@ class Level:
         self.price = price
         self.front = 0
         self.key = ""
-        self.orders: list[Order] = []
+        self.orders: tuple[Order, ...] = ()
 
     def name(self, book: BookReader) -> str:
         """Ask for the key, and keep it."""
@@ -53,17 +54,20 @@ class Ladder:
     """Own resting orders of one side.
 
     Attributes:
+        levels: by price.
+        ranked: best price first; a new tuple with every change, so that it may change while it is gone through.
         best: the best own price; without orders, one that no market price reaches (0 for BUY, infinity for SELL).
         notional: what is still open of the orders that are not reduce-only.
         crossed: opposite displayed levels that reach our prices, with the lots that have been offered to us.
     """
 
-    __slots__ = ("best", "buy", "crossed", "levels", "notional", "side")
+    __slots__ = ("best", "buy", "crossed", "levels", "notional", "ranked", "side")
 
     def __init__(self, side: Side) -> None:
         self.side = side
         self.buy = side is Side.BUY
         self.levels: dict[float, Level] = {}
+        self.ranked: tuple[Level, ...] = ()
         self.best = 0.0 if self.buy else INFINITY
         self.notional = ZERO
         self.crossed: dict[float, int] = {}
@@ -73,8 +77,8 @@ class Ladder:
         level = self.levels.get(order.limit)
         if level is None:
             level = self.levels[order.limit] = Level(order.limit)
-            self.best = max(self.best, order.limit) if self.buy else min(self.best, order.limit)
-        level.orders.append(order)
+            self._rank()
+        level.orders = (*level.orders, order)
         level.front = max(level.front, order.ahead)
         self.weigh(order, order.lots)
 
@@ -83,26 +87,23 @@ class Ladder:
         level = self.levels.get(order.limit)
         if level is None or order not in level.orders:
             return False
-        level.orders.remove(order)
+        level.orders = tuple(other for other in level.orders if other is not order)
         self.weigh(order, -order.lots)
         if not level.orders:
             del self.levels[order.limit]
-            if self.buy:
-                self.best = max(self.levels, default=0.0)
-            else:
-                self.best = min(self.levels, default=INFINITY)
+            self._rank()
         return True
+
+    def _rank(self) -> None:
+        levels = self.levels
+        self.ranked = tuple([levels[price] for price in sorted(levels, reverse=self.buy)])
+        nothing = 0.0 if self.buy else INFINITY
+        self.best = self.ranked[0].price if levels else nothing
 
     def weigh(self, order: Order, lots: int) -> None:
         """Lots of an order were added (or, negative, filled or taken off)."""
         if order.price is not None and not order.reduce_only:
             self.notional += order.price * order.to_qty(lots)
-
-    def by_priority(self) -> list[Level]:
-        """Levels, best price first."""
-        if len(self.levels) == 1:
-            return list(self.levels.values())
-        return [self.levels[price] for price in sorted(self.levels, reverse=self.buy)]
 
     def better(self, price: float, other: float) -> bool:
         """Whether one price is better than another for the taker who meets this side: higher bid, lower ask."""

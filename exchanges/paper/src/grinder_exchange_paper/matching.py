@@ -184,10 +184,10 @@ class Matcher:
     def _hand_out(self, ladder: Ladder, price: float, lots: int) -> int:
         """Give displayed lots to own orders that a price reaches, best and oldest first; the lots used."""
         used = 0
-        for level in ladder.by_priority():
+        for level in ladder.ranked:
             if ladder.better(price, level.price):
                 break
-            for order in tuple(level.orders):
+            for order in level.orders:
                 if used < lots and order.open and order.price is not None:
                     used += self._execute(order, min(lots - used, order.lots), order.price, True)
         return used
@@ -205,7 +205,7 @@ class Matcher:
         lots = int(float(event.qty) * self._scale + 0.5)
         if price <= 0.0 or lots <= 0:
             return
-        for level in ladder.by_priority():
+        for level in ladder.ranked:
             through = price != level.price
             if through and ladder.better(price, level.price):
                 return
@@ -215,7 +215,7 @@ class Matcher:
         """Let a print reach own orders at its price, or at better prices, which it went through; the lots used."""
         used = 0
         reaches = queue_model.traded_through if through else queue_model.printed
-        for order in tuple(level.orders):
+        for order in level.orders:
             if used < lots and order.open and (reach := reaches(order, lots - used, at_ns)) and order.price is not None:
                 used += self._execute(order, min(reach, order.lots), order.price, True)
         return used
