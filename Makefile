@@ -23,7 +23,7 @@ $(STAMP): $(if $(findstring .venv-uv,$(UV)),.venv-uv/bin/uv) uv.lock pyproject.t
 	@touch $(STAMP)
 
 paper: setup  ## the main job: a paper run on the embedded market, evidence in runs/paper
-	$(BIN)/grinder run --profile paper --out runs/paper --fresh
+	$(BIN)/grinder run --profile paper --out runs/paper
 
 test: setup  ## the whole test suite
 	$(BIN)/pytest -q -n 2 --dist loadfile

@@ -159,9 +159,10 @@ def test_calls_older_than_the_window_are_forgotten(age_s, state, begin_s, pace_s
     """Wherever the slices lie, however many calls come between, and when the breaker has just closed, too."""
     driver = Driver(breaker(minimum_calls=4, max_pct=1))
     if was_open:
-        for at, good in ((START - 30 * SECOND, False), (START, True)):
-            for _ in range(4):
-                driver.call(at, good=good)
+        for _ in range(4):
+            driver.call(START - 30 * SECOND, good=False)
+        for _ in range(2):
+            driver.call(START, good=True)
     assert driver.breaker.state is BreakerState.CLOSED
     begin = START + int(begin_s * SECOND)
     for number in range(3):

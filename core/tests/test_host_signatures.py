@@ -17,7 +17,7 @@ from grinder.errors import PluginError
 from grinder.host import hookspecs
 from grinder.host.hints import contradiction, subtype
 from grinder.host.hookspecs import hookimpl
-from grinder.host.models import check_model, check_reasons, own_fields
+from grinder.host.models import check_model, check_reasons
 from grinder.host.signatures import SPECS, check_plugin, offered
 from grinder.settings.plugin import GateSettings, PluginSettings, Section
 from grinder.types import AccountView, Fill, MarketView, OrderIntent
@@ -386,17 +386,6 @@ def test_a_threshold_must_be_a_field():
 
     with pytest.raises(PluginError, match="THRESHOLD names 'limt'"):
         check_model("acme", "here", Lost, GateSettings)
-
-
-def test_a_docstring_under_a_field_is_a_description():
-    class Documented(PluginSettings):
-        """Settings."""
-
-        limit: int = 1
-        """Limit."""
-
-    assert check_model("acme", "here", Documented, PluginSettings) is Documented
-    assert list(own_fields(Documented)) == ["limit"]
 
 
 @pytest.mark.parametrize("declared", [["A"], "A", {"A": 1}, {1: "A"}])

@@ -16,7 +16,7 @@ CODES = {
     3: "Runtime: an input file that turns out damaged, state that is corrupt or in use, a venue out of reach, "
     "the watchdog, an installer that failed.",
     4: "Refused for safety, a missing permission to trade among it.",
-    130: "Interrupted at the keyboard. A run that already trades ends in order instead, with 0 or 1.",
+    130: "Interrupted at the keyboard; a run flushes everything first.",
 }
 
 INTRO = """

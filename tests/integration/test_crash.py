@@ -141,5 +141,5 @@ def test_a_run_that_is_still_going_cannot_be_resumed(tmp_path):
         finally:
             first.send_signal(signal.SIGINT)
             first.communicate(timeout=30)
-    assert first.returncode == 0
+    assert first.returncode == 130
     assert (out / "summary.json").exists()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from decimal import Decimal
 
+import msgspec
+
 from grinder import (
     Amended,
     CancelRejected,
@@ -15,6 +17,7 @@ from grinder import (
     OrderState,
     QueryFailed,
     Side,
+    TimeInForce,
     TradingState,
 )
 
@@ -284,3 +287,61 @@ def test_invalid_intents_are_dropped_with_a_reason(bench, place):
     ]  # fmt: skip
     assert {r["outcome"] for r in bench.records} == {"dropped"}
     assert bench.venue.sent == []
+
+
+def test_maker_only_sends_resting_orders_post_only_and_drops_takers(bench, place):
+    orders = [place.buy(), place.buy(tif=TimeInForce.IOC), place.sell(tif=TimeInForce.IOC, reduce_only=True)]
+    bench.run(at(1, *orders), overrides=("exchange.maker_only=true",))
+    assert [(r["outcome"], r["reason"]) for r in bench.records] == [
+        ("allowed", "OK"),
+        ("dropped", "ORDER_INVALID"),
+        ("allowed", "OK"),
+    ]
+    assert [o.intent.tif for o in bench.venue.sent] == [TimeInForce.GTX, TimeInForce.IOC]
+
+
+def test_a_halted_instance_lets_only_cancels_through(bench, place):
+    def step(second, account):
+        if second == 1:
+            return [place.buy()]
+        if second == 3:
+            bench.session._path.trading_state = TradingState.HALTED
+            orders = account.open_orders(SYMBOL)
+            cancels = [
+                OrderIntent(symbol=SYMBOL, side=o.side, kind=IntentKind.CANCEL, target=o.intent_id) for o in orders
+            ]
+            return [place.buy(), place.sell(reduce_only=True), *cancels]
+        return ()
+
+    bench.run(step)
+    assert [(r["risk"], r["reason"]) for r in bench.records[1:]] == [
+        ("INCREASE", "TRADING_HALTED"),
+        ("REDUCE", "TRADING_HALTED"),
+        ("CANCEL", "OK"),
+    ]
+
+
+def test_a_policy_that_fails_blocks_new_risk_and_routes_to_paper(bench, place):
+    class Broken:
+        min_free_balance = Decimal(0)
+
+        def admission(self, *_):
+            raise ZeroDivisionError("policy")
+
+        def size(self, *_):
+            raise ZeroDivisionError("policy")
+
+        def route(self, *_):
+            raise ZeroDivisionError("policy")
+
+    def broken(session):
+        session._loaded = msgspec.structs.replace(session._loaded, policies=Broken())
+
+    by_notional = OrderIntent(symbol=SYMBOL, side=Side.BUY, notional=Decimal(1000), price=Decimal("59990.0"))
+    bench.run(at(1, place.buy(), by_notional, place.sell(reduce_only=True)), before=broken)
+    assert [(r["outcome"], r["reason"], r["by"]) for r in bench.records] == [
+        ("blocked", "POLICY_ERROR", "admission"),
+        ("blocked", "POLICY_ERROR", "sizing"),
+        ("allowed", "OK", ""),
+    ]
+    assert bench.records[2]["route"] == "paper"

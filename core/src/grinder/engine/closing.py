@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal
+from decimal import Context, Decimal, localcontext
 
 import msgspec
 
@@ -29,6 +29,15 @@ from grinder.market.state import MarketState
 from grinder.reasons import ReasonRegistry
 
 ZERO = Decimal(0)
+EXACT = Context(prec=200)
+"""Wide enough for sums of what the ledger keeps, so that nothing is rounded before the end."""
+CENT = Decimal("1E-12")
+
+
+def money(amount: Decimal) -> Decimal:
+    """An amount without the noise of average prices that do not terminate: twelve decimals, no trailing zeros."""
+    plain = amount.quantize(CENT).normalize()
+    return plain if plain.as_tuple().exponent <= 0 else plain.quantize(Decimal(1))  # type: ignore[operator]
 
 
 class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,9 +65,11 @@ def summarise(
     tally, recorder = executor.tally, executor.recorder
     positions = tuple(_positions(executor, market, instruments))
     holdings = [holding for _, holding in executor.ledger.holdings()]
-    fees = sum((amount for holding in holdings for amount in holding.fees.values()), ZERO)
-    realised = sum((holding.realised for holding in holdings), ZERO)
-    unrealised = sum((row.unrealised for row in positions if row.unrealised is not None), ZERO)
+    with localcontext(EXACT):
+        fees = sum((amount for holding in holdings for amount in holding.fees.values()), ZERO)
+        realised = sum((holding.realised for holding in holdings), ZERO)
+        unrealised = sum((row.unrealised for row in positions if row.unrealised is not None), ZERO)
+        net = money(realised + unrealised - fees)
     by_reason = _by_reason(tally.reasons)
     return Summary(
         run_id=facts.run_id,
@@ -82,7 +93,7 @@ def summarise(
         maker_fills=sum(holding.maker_fills for holding in holdings),
         volume=sum((holding.volume for holding in holdings), ZERO),
         fees=fees,
-        pnl=Pnl(realised=realised, unrealised=unrealised, net=realised + unrealised - fees),
+        pnl=Pnl(realised=money(realised), unrealised=money(unrealised), net=net),
         positions=positions,
         feed=FeedHealth(
             gaps=market.gaps,
@@ -136,7 +147,7 @@ def _positions(executor: Executor, market: MarketState, instruments: Mapping[str
             qty=holding.qty,
             entry_price=holding.entry_price.quantize(tick / 1000) if holding.qty else ZERO,
             price=price,
-            realised=holding.realised,
+            realised=money(holding.realised),
             unrealised=holding.unrealised(price) if price is not None else None,
         )
 

@@ -34,7 +34,6 @@ from grinder.exchange import (
     QueryFailed,
     Rejected,
     Unknown,
-    Update,
 )
 from grinder.host.manager import Host
 from grinder.journal.ledger import FillError, LedgerKey
@@ -281,8 +280,8 @@ class Executor:
         for venue in self.venues:
             for update in venue.exchange.poll():
                 self._apply[type(update)](venue, update)
-        if self._new_fills or self.journal.pending > MAX_PENDING:
-            await self.commit()
+        if (self._new_fills or self.journal.pending > MAX_PENDING) and not await self.commit():
+            return  # plugins hear of fills when they are durable
         fills, self._new_fills = self._new_fills, []
         for fill in fills:
             self.recorder.fill(canonical(fill_record(fill)))

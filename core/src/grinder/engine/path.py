@@ -115,6 +115,9 @@ class OrderPath:
         chain_for: the compiled chain of a symbol.
         max_in_flight: orders without an answer that may exist before new risk is blocked.
         hedge: whether positions are held as separate legs.
+        venue_reduce_only: whether reducing orders carry the venue's flag.
+        maker_only: drop orders that add risk and would take liquidity.
+        post_only: send resting orders that add risk as post-only.
     """
 
     def __init__(
@@ -130,6 +133,8 @@ class OrderPath:
         max_in_flight: int,
         hedge: bool = False,
         venue_reduce_only: bool = True,
+        maker_only: bool = False,
+        post_only: bool = False,
     ) -> None:
         self._tag = tag
         self._market = market
@@ -141,6 +146,8 @@ class OrderPath:
         self._max_in_flight = max_in_flight
         self._hedge = hedge
         self._venue_reduce_only = venue_reduce_only
+        self._maker_only = maker_only
+        self._post_only = post_only
         self.trading_state = TradingState.ACTIVE
         self.symbol_states: dict[str, TradingState] = {}
         self.unavailable = ""
@@ -148,6 +155,7 @@ class OrderPath:
             self._resolve,
             self._size,
             self._classify,
+            self._maker,
             self._state,
             self._rules,
             self._in_flight,
@@ -275,6 +283,18 @@ class OrderPath:
         draft.risk = risk_of(intent, draft.qty, position, same_side, draft.target)
         if draft.risk is Risk.REDUCE and intent.position_side is PositionSide.BOTH:
             draft.reduce_only = self._venue_reduce_only or intent.reduce_only
+        return None
+
+    def _maker(self, draft: Draft) -> Refusal | None:
+        """Orders that add risk as makers only, where settings say so; what reduces may take."""
+        intent = draft.intent
+        if draft.risk is not Risk.INCREASE or intent.kind is not IntentKind.PLACE or intent.tif is TimeInForce.GTX:
+            return None
+        resting = intent.price is not None and intent.tif is TimeInForce.GTC
+        if resting and (self._post_only or self._maker_only):
+            draft.intent = msgspec.structs.replace(intent, tif=TimeInForce.GTX)
+        elif self._maker_only:
+            return Refusal(Outcome.DROPPED, "ORDER_INVALID", "order", "exchange.maker_only: the order would take")
         return None
 
     def _state(self, draft: Draft) -> Refusal | None:

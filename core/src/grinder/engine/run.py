@@ -76,12 +76,14 @@ class Loop:
         self._trading = False
         self._until = NEVER
         self.stopping = False
+        self.stopped_by = 0
         self.first_ns = 0
         self.last_ns = 0
 
-    def stop(self) -> None:
-        """End at the next opportunity, with everything flushed."""
+    def stop(self, number: int = 0) -> None:
+        """End at the next opportunity, with everything flushed; ``number`` is the signal that asked for it."""
         self.stopping = True
+        self.stopped_by = number
 
     async def run(self) -> None:
         """Process the feed to its end, its duration, or a stop."""

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from grinder.server import Server
 
 MS = 1_000_000
+INTERRUPTED = 130
 COLLECT_AFTER = 50_000
 """Allocations between two looks of the garbage collector while events are processed."""
 
@@ -60,7 +61,8 @@ class Session:
 
     Attributes:
         out: where the evidence goes.
-        exit_code: 0, or 1 when the order path met an error (a strategy that raised, records that were lost).
+        exit_code: 0; 1 when the order path met an error (a strategy that raised, records that were lost); 130 when
+            it was interrupted at the keyboard, with everything flushed.
     """
 
     def __init__(self, options: RunOptions, loaded: Loaded, feed: Feed) -> None:
@@ -154,6 +156,8 @@ class Session:
             max_in_flight=settings.engine.max_in_flight,
             hedge=settings.engine.position_mode == "hedge",
             venue_reduce_only=settings.exchange.reduce_only,
+            maker_only=settings.exchange.maker_only,
+            post_only=settings.exchange.post_only,
         )
 
     def _paper_exchange(self) -> Exchange:
@@ -236,6 +240,7 @@ class Session:
         contexts = {}
         for name in self._host.models():
             folder = self._state.folder / "plugins" / name
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             contexts[name] = PluginContext(self._settings.plugins.get(name), self._clock, folder)
         return contexts
 
@@ -345,6 +350,8 @@ class Session:
         tally = executor.tally
         if tally.strategy_errors or tally.quarantined_fills or executor.recorder.lost or self._path.unavailable:
             self.exit_code = 1
+        elif self._loop.stopped_by == signal.SIGINT:
+            self.exit_code = INTERRUPTED
         summary.write(self.out)
         from grinder.evidence.report import write_report
         from grinder.metrics import text
@@ -378,7 +385,7 @@ def stop_signals(loop: Loop) -> Iterator[None]:
     """SIGINT and SIGTERM end the run gracefully, with everything flushed."""
     running = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        running.add_signal_handler(number, loop.stop)
+        running.add_signal_handler(number, loop.stop, number)
     try:
         yield
     finally:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from grinder.decisions import Decision
+from grinder.decisions import Decision, Outcome
 from grinder.metrics import FillCounts, Pow2Histogram
 from grinder.types import Risk
 
@@ -40,7 +40,8 @@ class Tally:
         if not decision.allowed:
             self.reasons[decision.outcome.value, decision.reason] += 1
             self.blocked_by[decision.by, decision.intent.symbol] += 1
-            self.last_blocked = decision.intent.intent_id
+            if decision.outcome is Outcome.BLOCKED:
+                self.last_blocked = decision.intent.intent_id
         elif decision.route is not None:
             self.routes[decision.route.value] += 1
             if decision.risk is Risk.INCREASE:

@@ -47,7 +47,8 @@ def pre_order_gate(  # noqa: PLR0917 - implementations ask only for what they ne
 
     Effect: the answer is recorded; in mode ``enforce`` the admission policy acts on it.
     When: for every order that adds risk, once, in the order of ``gates.order``; again if a gate shrank it.
-        Cancels and reducing orders never come here.
+        Cancels and reducing orders never come here. A gate that asks for ``market`` is not called while the
+        symbol's data is missing, stale, not finite or has a gap: its ``on_error`` answers.
     Arguments: ``order`` the intent with its final quantity and price; ``market`` the symbol's market;
         ``account`` positions and open orders; ``runtime`` what the host remembers; ``now`` event time in ns;
         ``settings`` this plugin's settings for the symbol, threshold resolved.
@@ -89,7 +90,7 @@ def resolve_threshold(gate: str, symbol: str, configured: float) -> Threshold | 
     """Answer with the threshold that a gate should use instead of its configured one.
 
     Effect: the first answer, in the order of ``gates.order``, replaces the gate's threshold for the symbol.
-    When: at start and when a plugin says that its answer changed; never per order.
+    When: once per gate and symbol, before the symbol's first order; never per order.
     Arguments: ``gate`` the gate's name; ``symbol``; ``configured`` the value in settings.
     Return: a ``Threshold`` within the range of the setting, or None for no opinion.
     Isolation: an exception or a value out of range is logged; the configured value stays.

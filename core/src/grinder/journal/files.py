@@ -34,8 +34,8 @@ _NOT_DAMAGE: Final = ("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM", "SQLI
 def damaged(path: Path, what: object) -> StateError:
     """The error for a journal that must not be used; says what to do about it."""
     return StateError(
-        f"{path} is damaged: {what}. Nothing was changed and nothing is traded. Run 'grinder fills cursor rebuild' to "
-        f"rebuild it from the venue, or move {path.parent} aside to start afresh"
+        f"{path} is damaged: {what}. Nothing was changed and nothing is traded. Move {path.parent} aside and start "
+        "again without --resume; what it held can be read from the records in --out"
     )
 
 

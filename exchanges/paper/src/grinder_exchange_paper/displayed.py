@@ -51,22 +51,16 @@ class Display:
         change: the last change of the book.
     """
 
-    __slots__ = ("_market", "_scale", "_symbol", "change", "top")
+    __slots__ = ("_market", "_scale", "_symbol", "_touch", "_touch_of", "change", "top")
 
     def __init__(self, symbol: str, decimals: int, market: MarketReader) -> None:
         self._symbol = symbol
         self._market = market
         self._scale = 10.0**decimals
+        self._touch: tuple[float, float] | None = None
+        self._touch_of: TopOfBook | BookDelta | BookSnapshot | None = None
         self.top: TopOfBook | None = None
         self.change: BookDelta | BookSnapshot | None = None
-
-    def book(self) -> BookReader | None:
-        """The symbol's book; None while a side of it is empty."""
-        try:
-            book = self._market.book(self._symbol)
-        except KeyError:
-            return None
-        return book if book.top(Side.BUY, 1) and book.top(Side.SELL, 1) else None
 
     def newest(self) -> TopOfBook | BookDelta | BookSnapshot | None:
         """What the display was last known from."""
@@ -78,11 +72,26 @@ class Display:
     def touch(self) -> tuple[float, float] | None:
         """Best bid and ask; None where one is not known."""
         newest = self.newest()
+        if newest is None or newest is not self._touch_of:
+            self._touch = self._read_touch(newest)
+            self._touch_of = newest
+        return self._touch
+
+    def _read_touch(self, newest: TopOfBook | BookDelta | BookSnapshot | None) -> tuple[float, float] | None:
         if isinstance(newest, TopOfBook):
             bid, ask = float(newest.bid), float(newest.ask)
             return (bid, ask) if bid > 0.0 and ask > 0.0 else None
-        book = self.book()
-        return (book.top(Side.BUY, 1)[0][0], book.top(Side.SELL, 1)[0][0]) if book is not None else None
+        book = self._book()
+        if book is None:
+            return None
+        bids, asks = book.top(Side.BUY, 1), book.top(Side.SELL, 1)
+        return (bids[0][0], asks[0][0]) if bids and asks else None
+
+    def _book(self) -> BookReader | None:
+        try:
+            return self._market.book(self._symbol)
+        except KeyError:
+            return None
 
     def queue(self, side: Side, price: Decimal) -> int:
         """Lots displayed at a price; ``UNSEEN`` where they are not known."""
@@ -94,8 +103,10 @@ class Display:
                 return int(float(qty) * self._scale + 0.5)
             if (limit > float(best)) is (side is Side.BUY):
                 return 0
-        book = self.book()
-        return UNSEEN if book is None else int(book.qty_at(side, book.key(price)) * self._scale + 0.5)
+        book = self._book()
+        if book is None or not book.top(side, 1):
+            return UNSEEN
+        return int(book.qty_at(side, book.key(price)) * self._scale + 0.5)
 
     def levels(self, side: Side) -> Iterator[tuple[float, int]]:
         """Price and displayed lots of every level of a side, best first."""
@@ -105,7 +116,7 @@ class Display:
             best, qty = (newest.bid, newest.bid_qty) if side is Side.BUY else (newest.ask, newest.ask_qty)
             edge = float(best)
             yield edge, int(float(qty) * self._scale + 0.5)
-        book = self.book()
+        book = self._book()
         if book is None:
             return
         done, count = 0, FIRST_LOOK

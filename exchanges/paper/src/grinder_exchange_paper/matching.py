@@ -77,11 +77,16 @@ class Matcher:
 
     def _within(self, order: Order) -> Iterator[tuple[float, int]]:
         """Displayed levels that an order's limit reaches."""
+        touch = self.display.touch()
+        if touch is None:
+            return
         ladder = self.ladder(order.side)
-        for price, displayed in self.display.levels(order.side.opposite):
-            if order.price is not None and ladder.better(price, order.limit):
-                return
-            yield price, displayed
+        unbound = order.price is None
+        if unbound or not ladder.better(touch[ladder.buy], order.limit):
+            for price, displayed in self.display.levels(order.side.opposite):
+                if not unbound and ladder.better(price, order.limit):
+                    return
+                yield price, displayed
 
     def rest(self, order: Order) -> None:
         """Put what is left of an order into the queue at its price; it has met all that is displayed within it."""
