@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
 import msgspec
 import pytest
@@ -237,6 +237,12 @@ def test_what_passes_for_new_risk_passes_unbent_when_it_reduces(drawn):
 def test_rounding_a_value_of_any_length_ends_on_its_side(value, step):
     assert 0 <= floor_to(Decimal(value), Decimal(step)) <= Decimal(value)
     assert ceil_to(Decimal(value), Decimal(step)) >= Decimal(value)
+
+
+def test_rounding_does_not_depend_on_the_decimal_context_that_a_plugin_may_have_changed():
+    with localcontext(prec=3):
+        assert floor_to(Decimal("1234.5678"), Decimal("0.001")) == Decimal("1234.567")
+        assert ceil_to(Decimal("1234.5678"), Decimal("0.001")) == Decimal("1234.568")
 
 
 @given(value=st.decimals(0, 10**12, places=8), step=STEPS)

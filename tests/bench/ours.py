@@ -76,12 +76,13 @@ def _options(out: str, *overrides: str, replay: tuple[Path, ...] = ()):
 def capture(path: Path) -> dict:
     """Raw capture file to fills, records and report, with six enforced gates and two quotes each 500 ms."""
     from grinder.engine.plugins import load
-    from grinder.engine.session import Session
+    from grinder.engine.session import Session, open_feed
 
     with tempfile.TemporaryDirectory() as out:
-        load(_options(out, *TWO_QUOTES).sources())  # import everything, as the peer compiles before its clock starts
+        options = _options(out, *TWO_QUOTES, replay=(path,))
+        loaded = load(options.sources())  # the peer, too, imports and compiles before its clock starts
         start = time.perf_counter()
-        summary = Session.open(_options(out, *TWO_QUOTES, replay=(path,))).run()
+        summary = Session(options, loaded, open_feed(options, ())).run()
         seconds = time.perf_counter() - start
     gates = len(summary.decisions.by_gate)
     return {"events": summary.events, "seconds": seconds, "gates": gates, "orders": summary.orders.accepted,

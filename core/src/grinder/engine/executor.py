@@ -63,7 +63,9 @@ MAX_PENDING: Final = 1000
 """Rows of the journal that may wait for the next commit."""
 
 PROGRESS: Final = "progress"
-"""Key under which each transaction says how far the market has been traded."""
+"""Key under which the journal keeps how far the market has been traded, and what has been counted."""
+PROGRESS_NS: Final = 1_000_000_000
+"""Event time between two notes of it; decisions and fills carry their own times."""
 
 
 class Venue(msgspec.Struct):
@@ -126,6 +128,7 @@ class Executor:
         self._log = log
         self._new_fills: list[Fill] = []
         self._ended: OrderedDict[str, OpenOrder] = OrderedDict()
+        self._progress_at = 0
         self._amending: dict[str, OpenOrder] = {}
         self._order_memory = order_memory
         self._earned: dict[LedgerKey, Decimal] = {}
@@ -250,7 +253,10 @@ class Executor:
             return True
         if self.before_commit is not None:
             self.before_commit()
-        self.journal.put_state(PROGRESS, {"position_ns": self._clock.now_ns(), **self.tally.save()})
+        now = self._clock.now_ns()
+        if now >= self._progress_at:
+            self._progress_at = now + PROGRESS_NS
+            self.save_progress()
         begin = measure_ns()
         try:
             if self._offload:
@@ -479,6 +485,10 @@ class Executor:
             for venue in self.venues:
                 if venue.desk.account.by_client(client_id) is not None:
                     venue.exchange.query(symbol, client_id)
+
+    def save_progress(self) -> None:
+        """Put how far the market has been traded, and what has been counted, into the next transaction."""
+        self.journal.put_state(PROGRESS, {"position_ns": self._clock.now_ns(), **self.tally.save()})
 
     def save_states(self) -> None:
         """Put trading states into the next transaction."""

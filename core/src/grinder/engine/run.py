@@ -114,6 +114,8 @@ class Loop:
                     break
         self.last_ns = clock.now_ns()
         await self._executor.collect()
+        self._executor.save_progress()
+        await self._executor.commit()
 
     async def _reach(self, now: int) -> bool:
         """Let everything due up to ``now`` happen, in the order of its time. False when the run is over."""
