@@ -413,6 +413,8 @@ def test_inputs_that_merely_are_of_a_richer_type_are_recorded_plain():
 def test_text_that_cannot_be_encoded_as_it_is_is_made_plain_and_the_verdict_stays(verdict, inputs, recorded):
     result = ask(Chain([bound(answering(verdict(inputs)))]))
     assert result.answers[0] == verdict(recorded)
+    made = result.answers[0].inputs
+    assert {type(part) for part in (*made, *made.values())} <= {str, float, type(None)}
     record(result)
 
 

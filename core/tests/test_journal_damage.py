@@ -26,7 +26,7 @@ from grinder.types import Fill, IntentKind, OrderState, PositionSide, Route, Sid
 D = Decimal
 TAG = "abcdef"
 DB, WAL, SHM = "journal.sqlite", "journal.sqlite-wal", "journal.sqlite-shm"
-HELP = r"is damaged: .*grinder fills cursor rebuild.*move .* aside"
+HELP = r"is damaged: .*Nothing was changed.*Move .* aside"
 
 
 def write(journal, first, last):
