@@ -115,7 +115,6 @@ def test_a_position_without_open_orders_still_counts_for_margin_after_a_restart(
     assert again.updates[0].code == "-2019"
 
 
-@pytest.mark.slow
 def test_truncated_at_every_length_nothing_counts_twice_and_queries_agree(story, make_rig, tmp_path):
     whole = story.log_path.read_bytes()
     every_fill = {fill.trade_id: fill for fill in story.fills}

@@ -11,7 +11,8 @@ from grinder import BookDelta, BookSnapshot, Side, TimeInForce, TopOfBook
 from grinder.feeds import open_recordings
 from grinder.market.state import MarketState
 
-CAPTURE = Path(__file__).resolve().parents[4] / "shared/data/binance-usdm/btcusdt_20240808.gz"
+NAME = "shared/data/binance-usdm/btcusdt_20240808.gz"
+CAPTURE = next((found for folder in Path(__file__).resolve().parents if (found := folder / NAME).exists()), Path(NAME))
 EVERY_NS = 500_000_000
 PEER_TRADES = 272
 """hftbacktest 2.4.4 (risk-averse queue, 10 ms each way, fills whole orders) with the same quotes on this capture."""
@@ -38,7 +39,6 @@ def quote_both_sides(rig, events, market, symbol):
     rig.settle()
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not CAPTURE.exists(), reason=f"{CAPTURE} is not there")
 @pytest.mark.parametrize("kind", ["whole", "without top of book", "without book"])
 def test_fills_of_two_quotes_agree_with_a_peer(make_rig, kind):
