@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from decimal import Decimal
+from decimal import Decimal, getcontext
 
 import msgspec
 
@@ -345,3 +345,74 @@ def test_a_policy_that_fails_blocks_new_risk_and_routes_to_paper(bench, place):
         ("allowed", "OK", ""),
     ]
     assert bench.records[2]["route"] == "paper"
+
+
+def test_proposals_of_wrong_types_are_dropped_and_recorded(bench, place):
+    wrong = [
+        place.buy("0.01", tif="GTC"),
+        msgspec.structs.replace(place.buy(), qty=0.01),
+        msgspec.structs.replace(place.buy(), price="59990"),
+        msgspec.structs.replace(place.buy(), symbol=["BTCUSDT"]),
+        msgspec.structs.replace(place.buy(), side="BUY"),
+        OrderIntent(symbol=SYMBOL, side=Side.BUY, notional=Decimal("1E+999999"), price=Decimal("1E-10")),
+        "buy!",
+    ]
+    bench.run(at(1, *wrong))
+    assert {(r["outcome"], r["reason"]) for r in bench.records} == {("dropped", "ORDER_INVALID")}
+    assert len(bench.records) == len(wrong)
+    assert "qty was float, must be Decimal" in bench.records[1]["detail"]
+    assert bench.venue.sent == []
+
+
+def test_an_amendment_or_cancel_must_be_of_its_targets_symbol_and_side(bench, place):
+    def step(second, account):
+        if second == 1:
+            return [place.buy()]
+        if second == 3:
+            (order,) = account.open_orders(SYMBOL)
+            return [
+                OrderIntent(symbol="ETHUSDT", side=Side.BUY, kind=IntentKind.CANCEL, target=order.intent_id),
+                place.sell(kind=IntentKind.AMEND, target=order.intent_id),
+            ]
+        return ()
+
+    bench.run(step)
+    assert [r["outcome"] for r in bench.records[1:]] == ["dropped", "dropped"]
+    assert len(bench.venue.sent) == 1
+
+
+def test_an_amendment_counts_from_its_admission_on(bench, place):
+    """A sale decided in the same breath as a growing amendment must not be taken for a reduction."""
+
+    def step(second, account):
+        if second == 1:
+            return [place.buy("0.02")]
+        if second == 3:
+            return [place.sell("0.01")]
+        if second == 5:
+            (order,) = account.open_orders(SYMBOL)
+            return [place.sell("0.02", kind=IntentKind.AMEND, target=order.intent_id), place.sell("0.01")]
+        return ()
+
+    def submit(order):
+        if order.intent.side is Side.BUY:
+            bench.venue.updates.append(bench.venue.fill(order, "t1"))
+
+    bench.venue.on_submit = submit
+    bench.run(step)
+    assert [r["risk"] for r in bench.records] == ["INCREASE", "REDUCE", "INCREASE", "INCREASE"]
+
+
+def test_a_plugin_that_changes_the_arithmetic_of_the_thread_changes_no_money(bench, place):
+    def fill_at_once(order):
+        bench.venue.updates.append(bench.venue.fill(order, f"t{len(bench.venue.sent)}"))
+
+    def step(second, account):
+        getcontext().prec = 3
+        return [place.buy("0.123", "59990.1")] if second == 1 else [place.sell("0.1", "60010.3")] if second == 2 else ()
+
+    bench.venue.on_submit = fill_at_once
+    summary = bench.run(step, overrides=("sizing.notional_cap_usd=100000",))
+    getcontext().prec = 28
+    assert summary.pnl.realised == Decimal("2.02")
+    assert summary.volume == Decimal("0.123") * Decimal("59990.1") + Decimal("0.1") * Decimal("60010.3")

@@ -241,6 +241,8 @@ def order_path(chain: Chain) -> OrderPath:
     class Policies:
         """Accept, and send to paper."""
 
+        min_free_balance = Decimal(0)
+
         def admission(self, *_: Any) -> str:
             return ""
 

@@ -40,6 +40,8 @@ CATALOGUE: Final[Mapping[str, Family]] = {
     "grinder_gate_blocks_total": Family("counter", "Blocks by gates in mode enforce.", ("gate", "reason")),
     "grinder_gate_seconds": Family("histogram", "Duration of one call of a gate.", ("gate",)),
     "grinder_gate_breaker_state": Family("gauge", "0 closed, 1 open, 2 half-open.", ("gate", "breaker")),
+    "grinder_gate_breaker_trips_total": Family("counter", "How often a breaker opened.", ("gate", "breaker")),
+    "grinder_gate_bypassed_total": Family("counter", "Blocks that an open verdict breaker let pass.", ("gate",)),
     "grinder_gate_budget_overruns_total": Family("counter", "Calls that took longer than budget_us.", ("gate",)),
     "grinder_host_faults_total": Family("counter", "Faults of plugins, isolated by the host.", ("plugin", "hook")),
     "grinder_decision_seconds": Family("histogram", "Time from intent to decision."),

@@ -27,7 +27,7 @@ CORE_REASONS: Mapping[str, str] = {
     "ORDER_INVALID": "The intent contradicts itself, for instance a post-only market order.",
     "TARGET_UNKNOWN": "The order to cancel or amend is not known, or is already final.",
     "PRICE_TICK": "The price is not a positive multiple of the tick size.",
-    "PRICE_COLLAR": "The price is further from the reference price than the venue allows.",
+    "PRICE_COLLAR": "The price is further from the reference price than the collar allows.",
     "PRICE_UNAVAILABLE": "A market order needs a price to be valued, and there is none.",
     "QTY_ZERO": "The quantity is zero or negative after rounding down to the lot size.",
     "QTY_LOT": "The quantity is not a multiple of the lot size.",

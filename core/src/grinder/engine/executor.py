@@ -18,6 +18,7 @@ from grinder.clock import Clock, measure_ns
 from grinder.decisions import Admitted, Decision, decision_record
 from grinder.engine.account import Account, moved
 from grinder.engine.doubts import Doubts
+from grinder.engine.intents import examined
 from grinder.engine.path import Desk, OrderPath, Ruling
 from grinder.engine.tally import Tally
 from grinder.evidence.recorder import Recorder, canonical, fill_record
@@ -171,12 +172,15 @@ class Executor:
     def _decide(self, proposal: OrderIntent, now: int) -> Ruling:
         intent_id = f"{self._intent_prefix}-{self._next_intent:06d}"
         self._next_intent += 1
-        intent = msgspec.structs.replace(proposal, intent_id=intent_id, created_ns=now)
         begin = measure_ns()
-        ruling = self.path.decide(intent, now)
+        examinee, problem = examined(proposal)
+        intent = msgspec.structs.replace(examinee, intent_id=intent_id, created_ns=now)
+        ruling = self.path.decide(intent, now, problem)
         self.tally.decision_ns.observe(measure_ns() - begin)
         if ruling.order is not None:
             self._account(ruling.order.route).put(ruling.order)
+        elif ruling.admitted is not None and ruling.admitted.intent.kind is IntentKind.AMEND:
+            self._reserve_amendment(ruling.admitted)
         return ruling
 
     def _write(self, ruling: Ruling) -> tuple[Ruling, bytes]:
@@ -229,8 +233,6 @@ class Executor:
             return False
         if order is not None:
             self._account(order.route).put(moved(order, OrderState.SENT, order.remaining))
-        if admitted.intent.kind is IntentKind.AMEND:
-            self._reserve_amendment(admitted)
         self._by_route[admitted.route].exchange.submit(admitted)
         return True
 

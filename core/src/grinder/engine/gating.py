@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from grinder.decisions import GateInfo, Mode, Threshold
-from grinder.errors import StateError
+from grinder.errors import ConfigError, StateError
 from grinder.gates.chain import BoundGate, Chain, Trace
 from grinder.gates.stats import GateStats
 from grinder.host.manager import GatePlugin, Host
@@ -39,6 +39,11 @@ class Gating:
         self._trace = trace
         self._log = log
         self.gates: tuple[GatePlugin, ...] = host.gates(order)
+        for gate in self.gates:
+            if gate.settings.breaker.verdict.enabled and not gate.settings.VERDICT_BREAKER:
+                raise ConfigError(
+                    f"plugins.{gate.name}.breaker.verdict.enabled: the gate does not offer to be bypassed; leave it off"
+                )
         self.stats = {gate.name: GateStats(gate.name, gate.settings.breaker) for gate in self.gates}
         self._chains: dict[str, Chain] = {}
 

@@ -40,13 +40,11 @@ class RunSource:
         )
         yield histogram("grinder_gate_seconds", [((s.name,), s.histogram) for s in stats])
         yield family("grinder_gate_budget_overruns_total", (((s.name,), s.overruns) for s in stats))
-        breakers = [((s.name, "fault"), BREAKER_VALUE[s.fault_breaker.state]) for s in stats]
-        breakers += [
-            ((s.name, "verdict"), BREAKER_VALUE[s.verdict_breaker.state])
-            for s in stats
-            if s.verdict_breaker is not None
-        ]
-        yield family("grinder_gate_breaker_state", breakers)
+        breakers = [((s.name, "fault"), s.fault_breaker) for s in stats]
+        breakers += [((s.name, "verdict"), s.verdict_breaker) for s in stats if s.verdict_breaker is not None]
+        yield family("grinder_gate_breaker_state", ((labels, BREAKER_VALUE[b.state]) for labels, b in breakers))
+        yield family("grinder_gate_breaker_trips_total", ((labels, b.trips) for labels, b in breakers))
+        yield family("grinder_gate_bypassed_total", (((s.name,), s.bypassed) for s in stats))
         yield family("grinder_host_faults_total", (((p, hook), n) for (p, hook), n in self._host.faults.items()))
         yield histogram("grinder_decision_seconds", [((), tally.decision_ns)])
         yield histogram("grinder_journal_commit_seconds", [((), tally.commit_ns)])

@@ -8,7 +8,7 @@ orders skip sizing limits, the in-flight cap, gates and admission, so that they 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
+from decimal import Context, Decimal, getcontext, setcontext
 from typing import Final, Protocol, TypeAlias
 
 import msgspec
@@ -162,9 +162,15 @@ class OrderPath:
             self._gates,
         )
 
-    def decide(self, intent: OrderIntent, now: int) -> Ruling:
-        """One explained decision. Never raises for what a gate, a policy or an intent does."""
+    def decide(self, intent: OrderIntent, now: int, problem: str = "") -> Ruling:
+        """One explained decision. Never raises for what a gate, a policy or an intent does.
+
+        ``problem`` is what is wrong with the fields of the intent itself, as ``examined`` found it.
+        """
+        plain_arithmetic()
         draft = Draft(intent, now)
+        if problem:
+            return self._conclude(draft, Refusal(Outcome.DROPPED, "ORDER_INVALID", "order", problem))
         refusal: Refusal | None = None
         for stage in self._stages:
             refusal = stage(draft)
@@ -208,6 +214,9 @@ class OrderPath:
         for route, desk in self._desks.items():
             target = desk.account.order(draft.intent.target)
             if target is not None and target.route is route:
+                if (target.symbol, target.side) != (draft.intent.symbol, draft.intent.side):
+                    detail = f"the order meant is {target.side} {target.symbol}"
+                    return Refusal(Outcome.DROPPED, "ORDER_INVALID", "order", detail)
                 draft.target, draft.route, draft.desk = target, route, desk
                 if draft.intent.kind is IntentKind.AMEND:
                     draft.price = draft.price if draft.price is not None else target.price
@@ -280,8 +289,11 @@ class OrderPath:
             return Refusal(Outcome.DROPPED, "INPUT_NONFINITE", "order", f"quantity is {draft.qty}")
         position = desk.account.position(intent.symbol, intent.position_side).qty
         same_side = desk.account.worst_case(intent.symbol, intent.side, intent.position_side)
-        draft.risk = risk_of(intent, draft.qty, position, same_side, draft.target)
-        if draft.risk is Risk.REDUCE and intent.position_side is PositionSide.BOTH:
+        draft.risk = risk_of(
+            intent, draft.qty, position, same_side, draft.target, venue_reduce_only=self._venue_reduce_only
+        )
+        placed = intent.kind is IntentKind.PLACE  # an amendment keeps the flag of its order
+        if placed and draft.risk is Risk.REDUCE and intent.position_side is PositionSide.BOTH:
             draft.reduce_only = self._venue_reduce_only or intent.reduce_only
         return None
 
@@ -354,6 +366,7 @@ class OrderPath:
         fault = self._market.fault(symbol)
         evaluation = chain.evaluate(intent, self._market.face(symbol), account, self._runtime, draft.now, fault)
         draft.evaluation = evaluation
+        plain_arithmetic()
         return evaluation
 
     def _shrink(self, chain: Chain, draft: Draft, evaluation: Evaluation) -> Refusal | None:
@@ -463,6 +476,14 @@ class OrderPath:
             return 0.0
 
 
+def plain_arithmetic() -> None:
+    """Undo what a plugin may have done to this thread's decimal arithmetic: money must not depend on it."""
+    context = getcontext()
+    if context.prec != PLAIN.prec or context.rounding != PLAIN.rounding:
+        setcontext(PLAIN.copy())
+
+
+PLAIN: Final = Context(prec=28)
 _STRICTNESS: Final = {TradingState.ACTIVE: 0, TradingState.REDUCE_ONLY: 1, TradingState.HALTED: 2}
 
 
