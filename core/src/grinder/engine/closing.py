@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import Context, Decimal, localcontext
+from decimal import Decimal, localcontext
 
 import msgspec
 
+from grinder.engine.arithmetic import EXACT
 from grinder.engine.executor import Executor
 from grinder.engine.gating import Gating
 from grinder.evidence.summary import (
@@ -29,8 +30,6 @@ from grinder.market.state import MarketState
 from grinder.reasons import ReasonRegistry
 
 ZERO = Decimal(0)
-EXACT = Context(prec=200)
-"""Wide enough for sums of what the ledger keeps, so that nothing is rounded before the end."""
 CENT = Decimal("1E-12")
 
 

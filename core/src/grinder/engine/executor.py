@@ -17,6 +17,7 @@ import msgspec
 from grinder.clock import Clock, measure_ns
 from grinder.decisions import Admitted, Decision, decision_record
 from grinder.engine.account import Account, moved
+from grinder.engine.arithmetic import plain_arithmetic
 from grinder.engine.doubts import Doubts
 from grinder.engine.intents import examined
 from grinder.engine.path import Desk, OrderPath, Ruling
@@ -294,6 +295,8 @@ class Executor:
         for fill in fills:
             self.recorder.fill(canonical(fill_record(fill)))
             self._host.on_fill(fill, self._by_route[fill.route].desk.face)
+        if fills:
+            plain_arithmetic()
 
     def _advance(
         self, venue: Venue, client_id: str, event: OrderEvent, detail: str = "", venue_order_id: str = ""

@@ -8,7 +8,7 @@ orders skip sizing limits, the in-flight cap, gates and admission, so that they 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Context, Decimal, getcontext, setcontext
+from decimal import Decimal
 from typing import Final, Protocol, TypeAlias
 
 import msgspec
@@ -16,6 +16,7 @@ import msgspec
 from grinder.decisions import _SEAL, Admitted, Answer, Decision, GateInfo, Mode, Outcome, Shrink
 from grinder.engine import rules
 from grinder.engine.account import Account
+from grinder.engine.arithmetic import plain_arithmetic
 from grinder.engine.faces import AccountFace, RuntimeFace
 from grinder.engine.risk import risk_of
 from grinder.engine.runtime import Runtime
@@ -476,14 +477,6 @@ class OrderPath:
             return 0.0
 
 
-def plain_arithmetic() -> None:
-    """Undo what a plugin may have done to this thread's decimal arithmetic: money must not depend on it."""
-    context = getcontext()
-    if context.prec != PLAIN.prec or context.rounding != PLAIN.rounding:
-        setcontext(PLAIN.copy())
-
-
-PLAIN: Final = Context(prec=28)
 _STRICTNESS: Final = {TradingState.ACTIVE: 0, TradingState.REDUCE_ONLY: 1, TradingState.HALTED: 2}
 
 

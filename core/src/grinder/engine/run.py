@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from grinder.clock import ManualClock, measure_ns
+from grinder.engine.arithmetic import plain_arithmetic
 from grinder.engine.executor import Executor
 from grinder.engine.faces import RuntimeFace
 from grinder.engine.runtime import Runtime
@@ -174,10 +175,12 @@ class Loop:
         if not self._executor.ready:
             return ()
         try:
-            return self._strategy.on_market(self._market.face(symbol), self._account, self._runtime_face, now)
+            intents = self._strategy.on_market(self._market.face(symbol), self._account, self._runtime_face, now)
         except Exception as error:  # noqa: BLE001 - a strategy is a plugin; its fault must not stop cancels
             self._fault(symbol, error)
-            return ()
+            intents = ()
+        plain_arithmetic()
+        return intents
 
     async def _propose(self, intents: Sequence[OrderIntent], now: int) -> None:
         if intents:
