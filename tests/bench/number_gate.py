@@ -6,7 +6,7 @@ from pydantic import Field
 
 from grinder import Allow, Block, GateSettings, MarketView, OrderIntent, hookimpl
 
-REASONS = {"BENCH_THREE_WIDE": "The spread is wider than the limit."}
+REASONS = {"BENCH_WIDE": "The spread is wider than the limit."}
 
 
 class Settings(GateSettings):
@@ -26,5 +26,5 @@ def pre_order_gate(order: OrderIntent, market: MarketView, settings: Settings) -
     """Block while the spread is wider than the limit."""
     spread = (market.ask - market.bid) / market.mid * 1e4
     if spread > settings.max_spread_bps:
-        return Block("BENCH_THREE_WIDE", {"spread_bps": spread})
+        return Block("BENCH_WIDE", {"spread_bps": spread})
     return Allow({"spread_bps": spread})
