@@ -80,7 +80,8 @@ def _options(out: str, *overrides: str, replay: tuple[Path, ...] = ()):
 def capture(path: Path) -> dict:
     """Raw capture file to fills, records and report, with six enforced gates and two quotes each 500 ms."""
     from grinder.engine.plugins import load
-    from grinder.engine.session import Session, open_feed
+    from grinder.engine.session import Session
+    from grinder.engine.surroundings import open_feed
 
     with tempfile.TemporaryDirectory() as out:
         options = _options(out, *TWO_QUOTES, replay=(path,))

@@ -63,7 +63,7 @@ def summarise(
     """Every figure of ``summary.json``."""
     tally, recorder = executor.tally, executor.recorder
     positions = tuple(_positions(executor, market, instruments))
-    holdings = [holding for _, holding in executor.ledger.holdings()]
+    holdings = [holding for _, holding in executor.settlement.ledger.holdings()]
     with localcontext(EXACT):
         fees = sum((amount for holding in holdings for amount in holding.fees.values()), ZERO)
         realised = sum((holding.realised for holding in holdings), ZERO)
@@ -87,7 +87,7 @@ def summarise(
             by_reason=by_reason,
         ),
         orders=OrderCounts(**{name: tally.order_total(name) for name in OrderCounts.__struct_fields__}),
-        fills=executor.ledger.fills,
+        fills=executor.settlement.ledger.fills,
         filled_orders=tally.filled_orders,
         maker_fills=sum(holding.maker_fills for holding in holdings),
         volume=sum((holding.volume for holding in holdings), ZERO),
@@ -133,7 +133,7 @@ def _by_gate(gating: Gating, earlier: dict[str, Counter[str]]) -> dict[str, Gate
 
 
 def _positions(executor: Executor, market: MarketState, instruments: Mapping[str, Instrument]) -> Iterator[PositionRow]:
-    for key, holding in executor.ledger.holdings():
+    for key, holding in executor.settlement.ledger.holdings():
         route, _, _, symbol, position_side = key
         price = value_price(market, symbol)
         if not holding.qty and not holding.realised:

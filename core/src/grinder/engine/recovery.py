@@ -35,12 +35,12 @@ def recover(executor: Executor, state: State, clock: ManualClock) -> int:
         raise StateError(f"the journal's progress is {progress!r}: not readable; the journal is damaged") from error
     clock.set(max(position, recovered.last_event_ns))
     executor.path.trading_state, executor.path.symbol_states = _trading(recovered.state.get("trading", {}))
-    executor.rebook()
+    executor.settlement.rebook()
     for order in recovered.orders:
         working = order.open_order()
         if working.state in UNCERTAIN:
             working = msgspec.structs.replace(working, state=OrderState.UNKNOWN)
-        executor.adopt(working)
+        executor.settlement.adopt(working)
     executor.recorder.restore(state.journal.decisions(), (canonical(fill_record(f)) for f in state.journal.fills()))
     for record in state.journal.decisions():
         executor.tally.restore(msgspec.json.decode(record))

@@ -70,7 +70,9 @@ class Loop:
         self._pace = pace
         self._progress = progress
         self._log = log
-        self._simulators = tuple(venue.exchange for venue in executor.venues if isinstance(venue.exchange, Simulated))
+        self._simulators = tuple(
+            venue.exchange for venue in executor.settlement.venues if isinstance(venue.exchange, Simulated)
+        )
         self._wake_at = NEVER
         self._due = 0
         self._mark_at = 0
@@ -135,7 +137,7 @@ class Loop:
     def _next(self) -> int:
         """When the next thing is due that is not a market event."""
         simulated = min((simulator.due_ns for simulator in self._simulators), default=NEVER)
-        return min(simulated, self._wake_at, self._executor.doubts.due_ns)
+        return min(simulated, self._wake_at, self._executor.settlement.doubts.due_ns)
 
     async def _happen(self, due: int) -> None:
         """Let one due time come: answers of exchanges, then queries, then the strategy."""
@@ -148,8 +150,8 @@ class Loop:
                 arrived = True
         if arrived:
             await self._executor.collect()
-        if self._executor.doubts.due_ns <= due:
-            self._executor.ask(due)
+        if self._executor.settlement.doubts.due_ns <= due:
+            self._executor.settlement.ask(due)
         if self._wake_at <= due:
             self._wake_at += self._strategy.wake_ns
             for symbol in self._symbols:
@@ -172,7 +174,7 @@ class Loop:
         """What the strategy proposes for one symbol; nothing before the venues have stated their balances."""
         if now >= self._mark_at:
             self._mark(now)
-        if not self._executor.ready:
+        if not self._executor.settlement.ready:
             return ()
         try:
             intents = self._strategy.on_market(self._market.face(symbol), self._account, self._runtime_face, now)
@@ -200,7 +202,7 @@ class Loop:
         executor.tally.strategy_errors += 1
         if executor.path.trading_state is TradingState.ACTIVE:
             executor.path.trading_state = TradingState.REDUCE_ONLY
-            executor.save_states()
+            executor.settlement.save_states()
             text = f"{type(error).__name__}: {error}"
             self._log("STRATEGY_FAULT", symbol=symbol, error=text, trading_state="REDUCE_ONLY")
 

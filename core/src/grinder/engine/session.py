@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import os
 import signal
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,17 +16,20 @@ from grinder.clock import LiveClock, ManualClock, measure_ns
 from grinder.decisions import Decision
 from grinder.engine.account import Account
 from grinder.engine.closing import RunFacts, plugin_rows, summarise
-from grinder.engine.executor import Executor, Venue
+from grinder.engine.draft import Desk
+from grinder.engine.executor import Executor
 from grinder.engine.faces import AccountFace
 from grinder.engine.gating import Gating
 from grinder.engine.observe import RunSource
-from grinder.engine.options import SYNTHETIC_NS, SYNTHETIC_SYMBOLS, RunOptions
-from grinder.engine.path import Desk, OrderPath
+from grinder.engine.options import RunOptions
+from grinder.engine.path import OrderPath
 from grinder.engine.plugins import Loaded, load
 from grinder.engine.recovery import recover
 from grinder.engine.run import Loop
 from grinder.engine.runtime import Runtime
+from grinder.engine.settlement import Settlement, Venue
 from grinder.engine.state import open_state
+from grinder.engine.surroundings import calm_collector, log_fault, open_feed, print_trace, stop_signals
 from grinder.engine.tally import Tally
 from grinder.engine.watchdog import Watchdog
 from grinder.errors import SafetyError
@@ -52,8 +53,6 @@ if TYPE_CHECKING:
 
 MS = 1_000_000
 INTERRUPTED = 130
-COLLECT_AFTER = 50_000
-"""Allocations between two looks of the garbage collector while events are processed."""
 
 
 class Session:
@@ -179,21 +178,31 @@ class Session:
 
     def _make_executor(self) -> Executor:
         engine, recovered = self._settings.engine, self._state.recovered
+        tally = Tally()
         recorder = Recorder(self.out, run_id=recovered.tag)
         self._stack.callback(recorder.close)
-        executor = Executor(
-            path=self._path,
+        settlement = Settlement(
             venues=(Venue(self._paper, self._desk, (Route.PAPER,)),),
+            path=self._path,
             journal=self._state.journal,
-            recorder=recorder,
-            tally=Tally(),
-            host=self._host,
+            ledger=recovered.ledger,
+            tally=tally,
             clock=self._clock,
             quote=self._quote,
-            recovered=recovered,
-            decision_ttl_ns=engine.decision_ttl_ms * MS,
             visibility_lag_ns=engine.visibility_lag_ms * MS,
             order_memory=engine.order_memory,
+            log=self._log,
+        )
+        executor = Executor(
+            path=self._path,
+            settlement=settlement,
+            journal=self._state.journal,
+            recorder=recorder,
+            tally=tally,
+            host=self._host,
+            clock=self._clock,
+            recovered=recovered,
+            decision_ttl_ns=engine.decision_ttl_ms * MS,
             live=self._settings.live,
             offload=self._settings.journal_sync == "power",
             log=self._log,
@@ -361,57 +370,3 @@ class Session:
         for kind, count in sorted(self._feed.skipped.items()):
             self._log.warning("INPUT_SKIPPED", kind=kind, count=count)
         return summary
-
-
-def open_feed(options: RunOptions, configured: tuple[str, ...]) -> Feed:
-    """The recordings, or the embedded synthetic market when there are none.
-
-    Raises:
-        ConfigError: a file is missing, or a symbol is not in it.
-        InputError: a file is damaged.
-    """
-    symbols = options.symbols or configured
-    if options.replay:
-        from grinder.feeds.opening import open_recordings
-
-        return open_recordings(options.replay, symbols=symbols, tolerant=options.tolerant)
-    from grinder.feeds.synthetic import Synthetic
-
-    return Synthetic(options.seed, symbols or SYNTHETIC_SYMBOLS, duration_ns=options.duration or SYNTHETIC_NS)
-
-
-@contextlib.contextmanager
-def stop_signals(loop: Loop) -> Iterator[None]:
-    """SIGINT and SIGTERM end the run gracefully, with everything flushed."""
-    running = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        running.add_signal_handler(number, loop.stop, number)
-    try:
-        yield
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            running.remove_signal_handler(number)
-
-
-@contextlib.contextmanager
-def calm_collector() -> Iterator[None]:
-    """Let the garbage collector look more rarely, and only at what the run makes: hardly any of it has cycles."""
-    threshold = gc.get_threshold()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(COLLECT_AFTER, *threshold[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*threshold)
-        gc.unfreeze()
-
-
-def print_trace(line: str) -> None:
-    """Where hook calls are printed under ``GRINDER_TRACE=1``."""
-    sys.stderr.write(f"TRACE {line}\n")
-
-
-def log_fault(plugin: str, hook: str, error: BaseException) -> None:
-    """A hook of a plugin failed; it was isolated."""
-    get_logger().error("PLUGIN_FAULT", plugin=plugin, hook=hook, error=f"{type(error).__name__}: {error}")

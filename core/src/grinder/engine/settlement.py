@@ -1,0 +1,328 @@
+"""What exchanges answer, applied: orders move, fills enter the ledger once, doubts are followed up.
+
+An answer that is not definitive leaves the order UNKNOWN, and queries find out. Everything goes into the journal's
+next transaction.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from grinder.clock import Clock
+from grinder.decisions import Admitted
+from grinder.engine.account import Account, moved
+from grinder.engine.doubts import Doubts
+from grinder.engine.draft import Desk
+from grinder.engine.path import OrderPath
+from grinder.engine.tally import Tally
+from grinder.exchange import (
+    Accepted,
+    Amended,
+    Cancelled,
+    CancelRejected,
+    Exchange,
+    ExchangeSnapshot,
+    Filled,
+    Found,
+    NotFound,
+    QueryFailed,
+    Rejected,
+    Unknown,
+    Update,
+)
+from grinder.journal.ledger import FillError, Ledger, LedgerKey
+from grinder.journal.orders import EVIDENCE, OrderEvent, next_state
+from grinder.journal.store import Journal
+from grinder.types import Fill, OpenOrder, OrderState, Position, PositionSide, Route, TradingState
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+ZERO: Final = Decimal(0)
+
+
+class Venue(msgspec.Struct):
+    """An exchange with the account that is kept of it and the routes that lead to it."""
+
+    exchange: Exchange
+    desk: Desk
+    routes: tuple[Route, ...]
+
+
+class Settlement:
+    """Keeps accounts, ledger and journal in step with what the venues say.
+
+    Args:
+        venues: the paper exchange, and the real one where there is one.
+        quote: the quote asset of a symbol; fees in other assets are kept but not netted with PnL.
+        order_memory: final orders that are remembered, for fills that come late.
+        log: where what operators must know is said.
+
+    Attributes:
+        ready: whether every venue has stated its balance, so that orders can be sized.
+        new_fills: executions applied since the list was last taken.
+    """
+
+    def __init__(
+        self,
+        *,
+        venues: Sequence[Venue],
+        path: OrderPath,
+        journal: Journal,
+        ledger: Ledger,
+        tally: Tally,
+        clock: Clock,
+        quote: Callable[[str], str],
+        visibility_lag_ns: int,
+        order_memory: int,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self.venues = tuple(venues)
+        self.by_route = {route: venue for venue in venues for route in venue.routes}
+        self.ledger = ledger
+        self.doubts = Doubts(visibility_lag_ns)
+        self.ready = False
+        self.new_fills: list[Fill] = []
+        self._path = path
+        self._journal = journal
+        self._tally = tally
+        self._clock = clock
+        self._quote = quote
+        self._order_memory = order_memory
+        self._log = log
+        self._ended: OrderedDict[str, OpenOrder] = OrderedDict()
+        self._amending: dict[str, OpenOrder] = {}
+        self._earned: dict[LedgerKey, Decimal] = {}
+        self._apply: Mapping[type, Callable[[Venue, Any], None]] = {
+            Accepted: self._accepted,
+            Rejected: self._rejected,
+            Unknown: self._unknown,
+            Cancelled: self._cancelled,
+            CancelRejected: self._cancel_rejected,
+            Amended: self._amended,
+            Filled: self._filled,
+            Found: self._found,
+            NotFound: self._not_found,
+            QueryFailed: self._query_failed,
+            ExchangeSnapshot: self._snapshot,
+        }
+
+    def account(self, route: Route) -> Account:
+        """The account behind a route."""
+        return self.by_route[route].desk.account
+
+    def apply(self, venue: Venue, update: Update) -> None:
+        """Apply one thing that has become known."""
+        self._apply[type(update)](venue, update)
+
+    def expire(self, order: OpenOrder, detail: str) -> None:
+        """The order was decided but is not going to be sent."""
+        self._settle(order, OrderState.EXPIRED, OrderEvent.EXPIRED, detail)
+
+    def reserve_amendment(self, admitted: Admitted) -> None:
+        """Until the venue has answered, the order counts at the larger of both quantities."""
+        account = self.account(admitted.route)
+        order = account.by_client(admitted.target_client_id)
+        if order is None:
+            return
+        self._amending.setdefault(order.client_id, order)
+        more = max(admitted.qty - order.qty, ZERO)
+        account.put(msgspec.structs.replace(order, qty=order.qty + more, remaining=order.remaining + more))
+
+    def adopt(self, order: OpenOrder) -> None:
+        """Take over a working order from the journal, and ask the venue what became of it."""
+        self.account(order.route).put(order)
+        self.doubts.add(order.client_id, order.symbol, self._clock.now_ns())
+
+    def rebook(self) -> None:
+        """Bring every account in line with a ledger that was rebuilt."""
+        for key, _ in self.ledger.holdings():
+            self._book_leg(self.account(key[0]), *key[1:])
+
+    def ask(self, now: int) -> None:
+        """Query the orders whose fate is not known and whose time to ask has come."""
+        for client_id, symbol in self.doubts.due(now):
+            for venue in self.venues:
+                if venue.desk.account.by_client(client_id) is not None:
+                    venue.exchange.query(symbol, client_id)
+
+    def save_states(self) -> None:
+        """Put trading states into the next transaction."""
+        states = {symbol: state.value for symbol, state in sorted(self._path.symbol_states.items())}
+        self._journal.put_state("trading", {"all": self._path.trading_state.value, "symbols": states})
+
+    def _advance(
+        self, venue: Venue, client_id: str, event: OrderEvent, detail: str = "", venue_order_id: str = ""
+    ) -> OpenOrder | None:
+        """Move an order by an event. None when we do not know it, or when the event changes nothing."""
+        order = venue.desk.account.by_client(client_id) or self._ended.get(client_id)
+        if order is None:
+            return None
+        state = next_state(order.state, order.qty - order.remaining, order.qty, event)
+        if state is order.state:
+            return None
+        self._settle(order, state, event, detail, venue_order_id)
+        return order
+
+    def _settle(
+        self, order: OpenOrder, state: OrderState, event: str, detail: str = "", venue_order_id: str = ""
+    ) -> None:
+        self._keep(moved(order, state, order.remaining))
+        filled = order.qty - order.remaining
+        now = self._clock.now_ns()
+        self._journal.order_event(
+            order.client_id, event, now, state, filled, venue_order_id=venue_order_id, detail=detail
+        )
+
+    def _keep(self, order: OpenOrder) -> None:
+        """Where an order is found from now on: among the working ones, or among the latest final ones."""
+        self.account(order.route).put(order)
+        if order.state.final:
+            self._ended[order.client_id] = order
+            if len(self._ended) > self._order_memory:
+                self._ended.popitem(last=False)
+        else:
+            self._ended.pop(order.client_id, None)
+        if order.state is not OrderState.UNKNOWN:
+            self.doubts.settled(order.client_id)
+
+    def _accepted(self, venue: Venue, update: Accepted) -> None:
+        if self._advance(venue, update.client_id, OrderEvent.ACCEPTED, venue_order_id=update.venue_order_id):
+            self._tally.order(venue.exchange.venue, "accepted")
+
+    def _rejected(self, venue: Venue, update: Rejected) -> None:
+        if self._advance(venue, update.client_id, OrderEvent.REJECTED, f"{update.code} {update.text}"):
+            self._tally.order(venue.exchange.venue, "rejected")
+            self._log.debug("ORDER_REJECTED", client_id=update.client_id, code=update.code, text=update.text)
+
+    def _unknown(self, venue: Venue, update: Unknown) -> None:
+        order = self._advance(venue, update.client_id, OrderEvent.UNKNOWN, update.cause)
+        if order is not None:
+            self._tally.order(venue.exchange.venue, "unknown")
+            self._log.warning("ORDER_UNKNOWN", client_id=update.client_id, cause=update.cause)
+            self.doubts.add(order.client_id, order.symbol, self._clock.now_ns())
+
+    def _cancelled(self, venue: Venue, update: Cancelled) -> None:
+        event = OrderEvent.EXPIRED if update.reason == "expired" else OrderEvent.CANCELLED
+        if self._advance(venue, update.client_id, event, update.reason):
+            self._tally.order(venue.exchange.venue, event.value.lower())
+
+    def _cancel_rejected(self, venue: Venue, update: CancelRejected) -> None:
+        order = venue.desk.account.by_client(update.client_id)
+        before = self._amending.pop(update.client_id, None)
+        if order is not None and before is not None:  # the amendment was refused: it stands as it was
+            filled = order.qty - order.remaining
+            venue.desk.account.put(msgspec.structs.replace(order, qty=before.qty, remaining=before.qty - filled))
+        if order is not None:  # we still hold it for working: ask rather than believe
+            self.doubts.add(order.client_id, order.symbol, self._clock.now_ns())
+
+    def _amended(self, venue: Venue, update: Amended) -> None:
+        order = venue.desk.account.by_client(update.client_id)
+        self._amending.pop(update.client_id, None)
+        if order is None:
+            return
+        remaining = update.qty - (order.qty - order.remaining)
+        amended = msgspec.structs.replace(order, price=update.price, qty=update.qty, remaining=remaining)
+        venue.desk.account.put(amended)
+        filled = order.qty - order.remaining
+        self._journal.order_event(
+            order.client_id, "AMENDED", update.at_ns, order.state, filled, qty=update.qty, price=update.price
+        )
+
+    def _filled(self, venue: Venue, update: Filled) -> None:
+        fill = update.fill
+        try:
+            new = self.ledger.apply(fill)
+        except FillError as error:  # set aside: the books are whole without it, and a person has to look
+            self._quarantine(fill, error)
+            return
+        if not new:
+            self._tally.duplicate_fills += 1
+            return
+        order = venue.desk.account.by_client(fill.client_id)
+        if order is None:
+            order = self._ended.get(fill.client_id)
+            self._late_fill(fill)
+        state: OrderState | None = None
+        filled = ZERO
+        if order is not None:
+            remaining = order.remaining - fill.qty
+            state = next_state(order.state, order.qty - remaining, order.qty, OrderEvent.FILL)
+            self._keep(moved(order, state, remaining))
+            self._count_fill(venue.exchange.venue, order, state)
+            filled = order.qty - remaining
+        self._book_leg(venue.desk.account, fill.venue, fill.account, fill.symbol, fill.position_side)
+        self._journal.fill(fill, state=state, filled_qty=filled)
+        self._tally.fills.add("sim", fill.side, fill.maker, fill.price * fill.qty, fill.fee)
+        self.new_fills.append(fill)
+
+    def _quarantine(self, fill: Fill, error: FillError) -> None:
+        self._tally.quarantined_fills += 1
+        self._path.symbol_states[fill.symbol] = TradingState.REDUCE_ONLY
+        self.save_states()
+        self._log.error("FILL_QUARANTINED", error=str(error), symbol=fill.symbol, trading_state="REDUCE_ONLY")
+
+    def _count_fill(self, venue: str, order: OpenOrder, state: OrderState) -> None:
+        if order.qty == order.remaining:
+            self._tally.filled_orders += 1
+        if state is OrderState.FILLED:
+            self._tally.order(venue, "filled")
+        elif order.qty == order.remaining:
+            self._tally.order(venue, "partially_filled")
+
+    def _late_fill(self, fill: Fill) -> None:
+        """A fill of an order that we hold for final: it counts, and the symbol only reduces until a clean pass."""
+        self._path.symbol_states[fill.symbol] = TradingState.REDUCE_ONLY
+        self.save_states()
+        self._log.warning("FILL_LATE", client_id=fill.client_id, symbol=fill.symbol, trading_state="REDUCE_ONLY")
+
+    def _book_leg(
+        self, account: Account, venue: str, account_name: str, symbol: str, position_side: PositionSide
+    ) -> None:
+        """Bring the account's view of one leg in line with the ledger, all routes of the venue together."""
+        qty = cost = realised = ZERO
+        for route in self.by_route:
+            key = (route, venue, account_name, symbol, position_side)
+            line = self.ledger.holding(key)
+            qty, cost, realised = qty + line.qty, cost + line.cost, realised + line.realised
+            earned = line.realised - line.fees.get(self._quote(symbol), ZERO)
+            account.earned += earned - self._earned.get(key, ZERO)
+            self._earned[key] = earned
+        entry = cost / qty if qty else ZERO
+        account.set_position(Position(symbol, position_side, qty, entry, realised))
+
+    def _found(self, venue: Venue, update: Found) -> None:
+        for fill in update.fills:
+            self._filled(venue, Filled(fill))
+        order = venue.desk.account.by_client(update.client_id)
+        if order is not None:
+            missing = update.filled_qty > order.qty - order.remaining
+            if missing:  # the venue has fills that it did not send along: stay in doubt until they come
+                self.doubts.add(order.client_id, order.symbol, self._clock.now_ns())
+                return
+            event = EVIDENCE[update.state]
+            self._advance(venue, update.client_id, event, "query", update.venue_order_id)
+            self.doubts.settled(update.client_id)
+
+    def _not_found(self, venue: Venue, update: NotFound) -> None:
+        order = venue.desk.account.by_client(update.client_id)
+        if order is None:
+            self.doubts.settled(update.client_id)
+        elif self.doubts.absent(update.client_id, self._clock.now_ns()):
+            self._settle(order, OrderState.ABSENT, OrderEvent.ABSENT, "absence proven twice")
+            self._tally.order(venue.exchange.venue, "absent")
+            self._log.info("ORDER_ABSENT", client_id=update.client_id)
+
+    def _query_failed(self, venue: Venue, update: QueryFailed) -> None:
+        self.doubts.failed(update.client_id, self._clock.now_ns())
+        self._log.warning("QUERY_FAILED", venue=venue.exchange.venue, client_id=update.client_id, cause=update.cause)
+
+    def _snapshot(self, venue: Venue, update: ExchangeSnapshot) -> None:
+        if update.balance is not None:
+            venue.desk.account.set_balance(update.balance)
+            self.ready = all(each.desk.account.known for each in self.venues)
