@@ -37,9 +37,17 @@ def test_a_duplicated_fill_counts_once(bench, place):
     bench.venue.on_submit = twice
     summary = bench.run(at(1, place.buy()))
     assert summary.fills == 2
+    assert len((bench.out / "fills.jsonl").read_text().splitlines()) == 2
     assert summary.positions[0].qty == Decimal("0.01")
     assert summary.orders.filled == 1
     assert bench.session._executor.tally.duplicate_fills == 1
+
+
+def test_a_duplicated_fill_does_not_use_up_its_order(bench, place):
+    bench.venue.on_submit = lambda order: bench.venue.updates.extend([bench.venue.fill(order, "t1", "0.004")] * 2)
+    bench.run(at(1, place.buy()))
+    (order,) = bench.session._account.working()
+    assert (order.state, order.remaining) == (OrderState.PARTIAL, Decimal("0.006"))
 
 
 def test_an_unknown_order_is_never_sent_again_and_counts_until_it_is_found(bench, place):
@@ -416,3 +424,21 @@ def test_a_plugin_that_changes_the_arithmetic_of_the_thread_changes_no_money(ben
     getcontext().prec = 28
     assert summary.pnl.realised == Decimal("2.02")
     assert summary.volume == Decimal("0.123") * Decimal("59990.1") + Decimal("0.1") * Decimal("60010.3")
+
+
+def test_after_a_restart_an_order_without_an_answer_is_unknown_and_asked_for(bench, place):
+    bench.venue.on_submit = lambda order: None
+    bench.run(at(1, place.buy()), seconds=4)
+    (sent,) = bench.venue.sent
+    seen = []
+
+    def look(second, account):
+        seen.extend((order.state, order.remaining) for order in account.open_orders(SYMBOL))
+        return ()
+
+    bench.venue = type(bench.venue)()
+    bench.venue.on_query = lambda client_id: QueryFailed(client_id, "timeout")
+    bench.run(look, seconds=8, resume=True)
+    assert set(seen) == {(OrderState.UNKNOWN, Decimal("0.01"))}
+    assert set(bench.venue.queries) == {sent.client_id}
+    assert bench.venue.sent == []
