@@ -244,3 +244,20 @@ def test_another_seed_cannot_take_over_a_data_directory(tmp_path):
     other = grinder(*common, "--resume", "--seed", "2", cwd=tmp_path)
     assert other.returncode == 3
     assert "seed" in other.stderr
+
+
+def test_resuming_beyond_the_input_is_refused(tmp_path):
+    assert grinder("run", "--duration", "30s", "--out", "out", cwd=tmp_path).returncode == 0
+    again = grinder("run", "--duration", "10s", "--out", "out", "--resume", cwd=tmp_path)
+    assert again.returncode == 2
+    assert "has been traded up to" in again.stderr
+
+
+def test_a_plugin_that_is_denied_and_settings_that_changed_are_named(tmp_path):
+    assert grinder("run", "--duration", "10s", "--out", "out", cwd=tmp_path).returncode == 0
+    again = grinder(
+        "run", "--duration", "10s", "--out", "out", "--resume", "--set", "host.deny=[warm_up]", cwd=tmp_path
+    )
+    assert again.returncode == 0
+    assert "PLUGIN_DENIED plugin=warm_up" in again.stderr
+    assert "SETTINGS_CHANGED" in again.stderr

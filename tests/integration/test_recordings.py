@@ -102,3 +102,34 @@ def test_the_same_command_twice_gives_the_same_records(tmp_path, feed):
 def test_another_seed_is_another_market(tmp_path):
     one, two = (run(tmp_path / s, "--duration", "30s", "--seed", s) for s in ("1", "2"))
     assert one["decisions_sha256"] != two["decisions_sha256"]
+
+
+def _capture(folder: Path, jump_at: int) -> Path:
+    """A small capture whose local time jumps by 400 days at one line."""
+    lines = [f'{T0} {{"lastUpdateId":1,"bids":[["60000.00","5"]],"asks":[["60000.10","5"]]}}']
+    for n in range(1, 40):
+        local = T0 + n * 100_000_000 + (400 * 86_400_000_000_000 if n == jump_at else 0)
+        data = f'"e":"bookTicker","u":{n + 1},"s":"BTCUSDT","b":"60000.00","B":"5","a":"60000.10","A":"5"'
+        times = f'"T":{(T0 + n * 100_000_000) // 1_000_000},"E":{(T0 + n * 100_000_000) // 1_000_000}'
+        lines.append(f'{local} {{"stream":"btcusdt@bookTicker","data":{{{data},{times}}}}}')
+    path = folder / "jump.txt"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+T0 = 1_723_161_255_000_000_000
+
+
+@pytest.mark.parametrize("jump_at", [20, 39])
+def test_a_jump_of_the_local_clock_is_damage_and_never_drives_timers(tmp_path, jump_at):
+    path = _capture(tmp_path, jump_at)
+    command = [sys.executable, "-m", "grinder.cli", "run", "--replay", str(path), "--out", str(tmp_path / "out")]
+    strict = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert strict.returncode == 3
+    assert f"line {jump_at + 1}" in strict.stderr
+    assert "jumps ahead" in strict.stderr
+    tolerant = subprocess.run([*command, "--tolerant"], capture_output=True, text=True, timeout=60, check=False)
+    assert tolerant.returncode == 0, tolerant.stderr
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["events"] == 39
+    assert summary["intents"] < 40

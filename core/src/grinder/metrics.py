@@ -37,7 +37,9 @@ CATALOGUE: Final[Mapping[str, Family]] = {
     "grinder_live_engine_initialized": Family("gauge", "Whether the engine has been built and started."),
     "grinder_metrics_source_errors_total": Family("counter", "Scrapes in which a source of metrics failed."),
     "grinder_gate_decisions_total": Family("counter", "Answers of gates.", ("gate", "verdict", "mode")),
-    "grinder_gate_blocks_total": Family("counter", "Blocks by gates in mode enforce.", ("gate", "reason")),
+    "grinder_gate_blocks_total": Family(
+        "counter", "Blocks by gates in mode enforce, and their faults.", ("gate", "reason")
+    ),
     "grinder_gate_seconds": Family("histogram", "Duration of one call of a gate.", ("gate",)),
     "grinder_gate_breaker_state": Family("gauge", "0 closed, 1 open, 2 half-open.", ("gate", "breaker")),
     "grinder_gate_breaker_trips_total": Family("counter", "How often a breaker opened.", ("gate", "breaker")),

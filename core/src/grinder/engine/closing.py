@@ -59,6 +59,7 @@ def summarise(
     instruments: Mapping[str, Instrument],
     reasons: ReasonRegistry,
     wall_s: float,
+    covered_ns: tuple[int, int],
 ) -> Summary:
     """Every figure of ``summary.json``."""
     tally, recorder = executor.tally, executor.recorder
@@ -73,6 +74,7 @@ def summarise(
     return Summary(
         run_id=facts.run_id,
         profile=facts.profile,
+        covered_ns=covered_ns,
         seed=facts.seed,
         inputs=facts.inputs,
         settings_sha256=facts.settings_sha256,
@@ -87,6 +89,7 @@ def summarise(
             by_reason=by_reason,
         ),
         orders=OrderCounts(**{name: tally.order_total(name) for name in OrderCounts.__struct_fields__}),
+        rejects=dict(sorted(tally.rejects.items())),
         fills=executor.settlement.ledger.fills,
         filled_orders=tally.filled_orders,
         maker_fills=sum(holding.maker_fills for holding in holdings),
@@ -147,7 +150,7 @@ def _positions(executor: Executor, market: MarketState, instruments: Mapping[str
             entry_price=holding.entry_price.quantize(tick / 1000) if holding.qty else ZERO,
             price=price,
             realised=money(holding.realised),
-            unrealised=holding.unrealised(price) if price is not None else None,
+            unrealised=money(holding.unrealised(price)) if price is not None else None,
         )
 
 
@@ -155,7 +158,8 @@ def value_price(market: MarketState, symbol: str) -> Decimal | None:
     """Mark price, else mid; None when nothing is known."""
     view = market.view(symbol)
     price = view.mark or view.mid
-    return Decimal(repr(price)) if price > 0 else None
+    # A mid of two floats may carry noise in its last digits; no tick is as small as what is cut off.
+    return money(Decimal(repr(price)).quantize(Decimal("1E-10"))) if price > 0 else None
 
 
 def plugin_rows(gating: Gating, others: Sequence[PluginRow]) -> tuple[PluginRow, ...]:

@@ -20,6 +20,8 @@ from grinder.types import AccountView, MarketEvent, OrderIntent, Strategy, Tradi
 NEVER: Final = 1 << 62
 BATCH: Final = 512
 """Events between two looks at signals, the server and the watchdog."""
+SILENCE_NS: Final = 60_000_000_000
+"""After a silence of all symbols longer than this the strategy is asked again when the market speaks again."""
 MARK_NS: Final = 100_000_000
 """Event time between two looks at mid prices for markouts."""
 
@@ -129,8 +131,15 @@ class Loop:
             return True
         if not self._trading:
             self._begin_trading(now)
-        while (due := self._next()) <= now and due < self._until:
+        if now - self._clock.now_ns() > SILENCE_NS and self._wake_at < now:
+            self._wake_at = now  # nobody is asked what to do about a market that says nothing for so long
+        happened = 0
+        while (due := self._next()) <= now and due < self._until and not self.stopping:
             await self._happen(max(due, self._clock.now_ns()))
+            happened += 1
+            if not happened % BATCH:
+                self.watchdog.beat()
+                await asyncio.sleep(0)
         self._due = min(due, self._until)
         return now < self._until
 

@@ -32,16 +32,18 @@ from grinder.engine.state import open_state
 from grinder.engine.surroundings import calm_collector, log_fault, open_feed, print_trace, stop_signals
 from grinder.engine.tally import Tally
 from grinder.engine.watchdog import Watchdog
-from grinder.errors import SafetyError
+from grinder.errors import ConfigError, SafetyError
 from grinder.evidence.lines import write_atomic
 from grinder.evidence.markouts import Markouts
 from grinder.evidence.recorder import Recorder
 from grinder.evidence.summary import InputRow, PluginRow, Summary
 from grinder.exchange import Exchange, ExchangeContext
 from grinder.feeds.feed import Feed
+from grinder.host.discovery import PluginState
 from grinder.host.hookspecs import PluginContext
 from grinder.log import configure, get_logger, utc
 from grinder.market.state import MarketState
+from grinder.reasons import CORE_REASONS
 from grinder.settings.report import fingerprint
 from grinder.types import IntentKind, Route
 
@@ -136,11 +138,41 @@ class Session:
         self._stack.callback(self._markouts.close)
         self._executor = self._make_executor()
         self._facts = self._run_facts()
-        skip_to = recover(self._executor, self._state, self._clock) if self._options.resume else 0
+        skip_to = self._resume() if self._options.resume else 0
+        self._say_what_matters()
         self._host.start(self._contexts())
         self._stack.callback(self._host.stop)
         self._loop = self._make_loop(skip_to)
         self._metrics = self._make_metrics()
+
+    def _resume(self) -> int:
+        """Take the journal over; event time up to which the market has been traded already, ns.
+
+        Raises:
+            ConfigError: the input ends before that.
+        """
+        skip_to = recover(self._executor, self._state, self._clock)
+        duration = self._options.duration
+        end = self._feed.last_ns if duration is None else min(self._feed.last_ns, self._feed.first_ns + duration)
+        if skip_to > end:
+            raise ConfigError(
+                f"the market has been traded up to {utc(skip_to)}, but this input ends at {utc(end)}: give the "
+                "recording and the --duration of the run that is resumed, or start afresh without --resume"
+            )
+        before = self._state.recovered.state.get("settings_sha256")
+        if before not in {None, self._facts.settings_sha256}:
+            self._log.warning("SETTINGS_CHANGED", before=before, now=self._facts.settings_sha256)
+        return skip_to
+
+    def _say_what_matters(self) -> None:
+        """What an operator should know before the first order."""
+        self._state.journal.put_state("settings_sha256", self._facts.settings_sha256)
+        for record in self._host.records:
+            if record.state is PluginState.DENIED:
+                self._log.warning("PLUGIN_DENIED", plugin=record.name, reason=record.reason)
+        for source in self._feed.inputs:
+            if source.format.startswith("binance-spot"):
+                self._log.warning("SPOT_AS_LINEAR", input=source.path, note="positions may go short, as of a perpetual")
 
     def _order_path(self, desk: Desk) -> OrderPath:
         settings = self._settings
@@ -353,6 +385,7 @@ class Session:
             instruments=self._feed.instruments,
             reasons=self._loaded.reasons,
             wall_s=wall_s,
+            covered_ns=(self._loop.first_ns, self._loop.last_ns),
         )
         if not self._loop.stopping:
             self._state.journal.mark_finished()
@@ -367,6 +400,10 @@ class Session:
 
         write_atomic(self.out / "metrics.prom", text(self._registry).encode())
         write_report(self.out, msgspec.structs.asdict(summary))
+        for symbol in self._feed.symbols:
+            fault = self._market.fault(symbol)
+            if fault:
+                self._log.warning("MARKET_UNHEALTHY", symbol=symbol, reason=fault, meaning=CORE_REASONS[fault])
         for kind, count in sorted(self._feed.skipped.items()):
             self._log.warning("INPUT_SKIPPED", kind=kind, count=count)
         return summary

@@ -198,6 +198,7 @@ class Settlement:
     def _rejected(self, venue: Venue, update: Rejected) -> None:
         if self._advance(venue, update.client_id, OrderEvent.REJECTED, f"{update.code} {update.text}"):
             self._tally.order(venue.exchange.venue, "rejected")
+            self._tally.rejects[update.code] += 1
             self._log.debug("ORDER_REJECTED", client_id=update.client_id, code=update.code, text=update.text)
 
     def _unknown(self, venue: Venue, update: Unknown) -> None:

@@ -22,6 +22,7 @@ class Tally:
         self.by_gate: dict[str, Counter[str]] = {}
         self.orders: Counter[tuple[str, str]] = Counter()
         self.routes: Counter[str] = Counter()
+        self.rejects: Counter[str] = Counter()
         self.opened: Counter[str] = Counter()
         self.blocked_by: Counter[tuple[str, str]] = Counter()
         self.fills = FillCounts(("sim",))

@@ -119,6 +119,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that ``summary.json`` holds.
 
     Attributes:
+        covered_ns: event time of the first and the last event that this process saw.
+        rejects: how often each code of a venue rejected an order, in this process.
         reasons: meaning of every reason code that occurs in this run, so that readers need no plugins.
         example: id of a blocked decision worth explaining; empty if there is none.
         volume: traded notional in quote units.
@@ -130,6 +132,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str
     profile: str = ""
     seed: int = 0
+    covered_ns: tuple[int, int] = (0, 0)
     inputs: tuple[InputRow, ...] = ()
     settings_sha256: str = ""
     plugins: tuple[PluginRow, ...] = ()
@@ -137,6 +140,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     intents: int = 0
     decisions: DecisionCounts = DecisionCounts()
     orders: OrderCounts = OrderCounts()
+    rejects: dict[str, int] = {}
     fills: int = 0
     filled_orders: int = 0
     maker_fills: int = 0
@@ -184,7 +188,8 @@ def render(summary: Summary, out: Path | None = None, top: int = 8) -> str:
     d = s.decisions
     lines = [_row("run", *_of(run=s.run_id, profile=s.profile, seed=s.seed))]
     lines += [_row("input", _input(row)) for row in s.inputs]
-    lines.append(_row("events", f"{s.events:,} in {s.wall_s:.2f} s ({s.events_per_s:,.0f} a second)"))
+    span = f" of {(s.covered_ns[1] - s.covered_ns[0]) / 1e9:,.0f} s" if s.covered_ns[1] else ""
+    lines.append(_row("events", f"{s.events:,}{span} in {s.wall_s:.2f} s ({s.events_per_s:,.0f} a second)"))
     lines.append(_row("intents", f"{s.intents:,}: {d.allowed:,} allowed, {d.blocked:,} blocked, {d.dropped:,} dropped"))
     lines.append(
         _row("decision", f"{_us(s.decision_us.p50)} median, {_us(s.decision_us.p99)} p99, {_us(s.decision_us.max)} max")
@@ -192,6 +197,8 @@ def render(summary: Summary, out: Path | None = None, top: int = 8) -> str:
     lines += _gates(d.by_gate)
     lines += _reasons(d.by_reason, s.reasons, top)
     lines += ["", _row("orders", _counts(msgspec.structs.asdict(s.orders)))]
+    if s.rejects:
+        lines.append(_row("rejects", *(f"{count:,} by {code}" for code, count in ranked(s.rejects))))
     lines.append(
         _row(
             "fills",

@@ -65,7 +65,7 @@ def _survey(blocks: Blocks, _reject: Reject) -> Survey:
             started = True
             survey.spot = _is_spot(lines[:_EVIDENCE])
         survey.first_ns = survey.first_ns or next(_times(lines), 0)
-        survey.last_ns = next(_times(lines[::-1]), survey.last_ns)
+        survey.last_ns = max(survey.last_ns, next(_times(lines[::-1]), 0))
         heads = {line[_STREAM] for line in lines}
         found = {head: _HEAD.match(head) for head in heads}
         names.update(match[1] for match in found.values() if match)
@@ -141,6 +141,8 @@ def _events(blocks: Blocks, frames: Frames, survey: Survey, shift_ns: int, rejec
                     continue
                 if local < previous:
                     raise FrameError("local_time", f"local time goes back by {previous - local} ns")
+                if local - previous > FUTURE_NS and previous:
+                    raise FrameError("local_time", f"local time jumps ahead by {(local - previous) / 1e9:,.0f} s")
                 event = handle(payload, local)
             except (ValueError, RecursionError) as error:
                 reject(number, error)
