@@ -68,7 +68,14 @@ def summarise(
     with localcontext(EXACT):
         fees = sum((amount for holding in holdings for amount in holding.fees.values()), ZERO)
         realised = sum((holding.realised for holding in holdings), ZERO)
-        unrealised = sum((row.unrealised for row in positions if row.unrealised is not None), ZERO)
+        unrealised = sum(
+            (
+                holding.unrealised(price)
+                for key, holding in executor.settlement.ledger.holdings()
+                if (price := value_price(market, key[3])) is not None
+            ),
+            ZERO,
+        )
         net = money(realised + unrealised - fees)
     by_reason = _by_reason(tally.reasons)
     return Summary(
