@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from grinder.decisions import Abstain, Allow, Block, Fault, GateInfo, Mode, Outcome, Shrink, Warn, decision_record
 from grinder.engine.account import Account
-from grinder.engine.faces import AccountFace
 from grinder.engine.draft import Desk
+from grinder.engine.faces import AccountFace
 from grinder.engine.path import OrderPath
 from grinder.engine.runtime import Runtime
 from grinder.evidence.recorder import canonical
