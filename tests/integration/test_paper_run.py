@@ -204,6 +204,7 @@ def test_a_signal_ends_the_run_with_everything_flushed(tmp_path, number):
         (["run", "--set", "plugins.warm_upp.enabled=true"], 2, "warm_up"),
         (["run", "--set", "engine.watchdog=1"], 2, "watchdog_s"),
         (["run", "--duration", "soon"], 2, "time span"),
+        (["run", "--duration", "999999999d"], 2, "time span"),
         (["run", "--speed", "fast"], 2, "no speed"),
         (["run", "--resume"], 2, "--data-dir"),
         (["run", "--resume", "--out", "empty"], 2, "nothing to resume"),

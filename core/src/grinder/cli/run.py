@@ -15,6 +15,7 @@ from grinder.errors import ConfigError
 if TYPE_CHECKING:
     from grinder.engine.options import RunOptions
 
+LONGEST_NS = 3650 * 86_400_000_000_000
 UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -24,11 +25,11 @@ class Duration(click.ParamType[int]):
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Nanoseconds, above zero."""
+        """Nanoseconds, above zero and up to ten years."""
         match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)\s*(ms|s|m|h|d|)", str(value).strip())
         ns = int(float(match[1]) * UNITS[match[2]] * 1e9) if match else 0
-        if ns <= 0:
-            self.fail(f"{value!r} is no time span; write for instance 90s, 500ms, 15m or 2h", param, ctx)
+        if not 0 < ns <= LONGEST_NS:
+            self.fail(f"{value!r} is no time span up to 3650d; write for instance 90s, 500ms, 15m or 2h", param, ctx)
         return ns
 
 
