@@ -6,6 +6,7 @@ import sqlite3
 from decimal import Decimal, getcontext
 
 import msgspec
+import pytest
 
 from grinder import (
     Amended,
@@ -442,3 +443,29 @@ def test_after_a_restart_an_order_without_an_answer_is_unknown_and_asked_for(ben
     assert set(seen) == {(OrderState.UNKNOWN, Decimal("0.01"))}
     assert set(bench.venue.queries) == {sent.client_id}
     assert bench.venue.sent == []
+
+
+@pytest.mark.parametrize("answer", [None, 0.5, "1", Decimal("NaN"), Decimal("Infinity"), []])
+def test_a_policy_that_answers_nonsense_blocks_new_risk(bench, answer):
+    class Odd:
+        min_free_balance = Decimal(0)
+
+        def admission(self, *_):
+            return ""
+
+        def size(self, *_):
+            return answer
+
+        def route(self, *_):
+            return answer
+
+    def odd(session):
+        session._loaded = msgspec.structs.replace(session._loaded, policies=Odd())
+
+    by_notional = OrderIntent(symbol=SYMBOL, side=Side.BUY, notional=Decimal(1000), price=Decimal("59990.0"))
+    by_qty = OrderIntent(symbol=SYMBOL, side=Side.BUY, qty=Decimal("0.01"), price=Decimal("59990.0"))
+    bench.run(at(1, by_notional, by_qty), before=odd)
+    assert [(r["outcome"], r["reason"], r["route"]) for r in bench.records] == [
+        ("blocked", "POLICY_ERROR", None),
+        ("allowed", "OK", "paper"),
+    ]

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from grinder.decisions import Mode
+from grinder.engine.executor import Executor
 from grinder.engine.gating import Gating
 from grinder.engine.tally import Tally
 from grinder.gates.breaker import BreakerState
 from grinder.gates.stats import COUNT_NAMES
 from grinder.host.manager import Host
 from grinder.market.state import MarketState
-from grinder.metrics import family, histogram
+from grinder.metrics import Metrics, family, histogram, text
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
+
+    from grinder.server import Server
 
 BLOCK_MODES: Final = {"block": Mode.ENFORCE, "shadow_block": Mode.SHADOW}
 BREAKER_VALUE: Final = {BreakerState.CLOSED: 0, BreakerState.OPEN: 1, BreakerState.HALF_OPEN: 2}
@@ -72,3 +75,65 @@ class RunSource:
         for (_, reason), count in self._tally.reasons.items():
             totals[reason] = totals.get(reason, 0) + count
         return (((reason,), count) for reason, count in sorted(totals.items()))
+
+
+class Observation:
+    """What the outside sees of a run: its metrics, its readiness, its plugins."""
+
+    def __init__(
+        self, *, executor: Executor, gating: Gating, market: MarketState, host: Host, symbols: Sequence[str]
+    ) -> None:
+        from prometheus_client import CollectorRegistry
+
+        self._executor = executor
+        self._market = market
+        self._host = host
+        self._symbols = tuple(symbols)
+        self._registry = CollectorRegistry()
+        self._metrics = Metrics(self._registry)
+        self._metrics.attach(RunSource(executor.tally, gating, market, host))
+        self._metrics.attach(executor.tally.fills)
+        self._metrics.watch(self.failing)
+        self._metrics.initialized = True
+
+    def failing(self) -> Mapping[str, str]:
+        """Checks that fail, for ``/readyz``."""
+        failing = {name: problem for name, problem in self._host.health().items() if problem}
+        if self._executor.path.unavailable:
+            failing["journal"] = self._executor.path.unavailable
+        if self._executor.recorder.error:
+            failing["records"] = self._executor.recorder.error
+        for symbol in self._symbols:
+            fault = self._market.fault(symbol)
+            if fault:
+                failing[f"market {symbol}"] = fault
+        return failing
+
+    def text(self) -> str:
+        """All metrics in the Prometheus text format."""
+        return text(self._registry)
+
+    async def serve(self, host: str, port: int) -> Server:
+        """Serve metrics, health, readiness and the list of plugins.
+
+        Raises:
+            ConfigError: the address cannot be bound.
+        """
+        from grinder.server import Server
+
+        server = Server(
+            host,
+            port,
+            registry=self._registry,
+            readiness=self.failing,
+            plugins=self._plugins,
+            uptime=self._metrics.uptime_s,
+        )
+        await server.start()
+        return server
+
+    def _plugins(self) -> list[dict[str, Any]]:
+        return [
+            {key: getattr(record, key) for key in ("name", "state", "reason", "distribution", "version")}
+            for record in self._host.records
+        ]

@@ -20,6 +20,7 @@ from grinder.engine.draft import Desks, Draft, Policies, Refusal, Ruling
 from grinder.engine.faces import RuntimeFace
 from grinder.engine.risk import risk_of
 from grinder.engine.runtime import Runtime
+from grinder.engine.sizing import size
 from grinder.gates.chain import Chain, Evaluation
 from grinder.instruments import Instrument
 from grinder.journal.identity import client_order_id
@@ -166,53 +167,14 @@ class OrderPath:
             if desk.real and held * intent.side.sign < 0:
                 return route  # an order against a real position belongs where that position is
         try:
-            route = self._policies.route(intent.intent_id)
+            route = Route(self._policies.route(intent.intent_id))
         except Exception as error:  # noqa: BLE001 - a policy is a plugin; any doubt means paper
             draft.warnings += (f"POLICY_ERROR: routing {type(error).__name__}: {error}",)
             return Route.PAPER
         return route if route in self._desks else Route.PAPER
 
     def _size(self, draft: Draft) -> Refusal | None:
-        wanted = draft.intent.notional
-        if wanted is None or draft.intent.qty is not None or draft.instrument is None or draft.desk is None:
-            return None
-        price = draft.price if draft.price is not None else self._reference(draft.intent.symbol)
-        if not wanted.is_finite() or not price.is_finite():
-            return Refusal(Outcome.DROPPED, "INPUT_NONFINITE", "sizing", f"notional {wanted}, price {price}")
-        if price <= 0:
-            return Refusal(Outcome.DROPPED, "PRICE_UNAVAILABLE", "sizing", "no price is known to size the order")
-        plain = rules.floor_to(wanted / price, draft.instrument.lot_size)
-        if draft.intent.reduce_only or plain <= self._reducible(draft):
-            draft.qty = plain  # what only reduces needs no free balance
-            return None
-        return self._size_new_risk(draft, wanted, price)
-
-    def _size_new_risk(self, draft: Draft, wanted: Decimal, price: Decimal) -> Refusal | None:
-        desk, instrument = draft.desk, draft.instrument
-        assert desk is not None and instrument is not None  # noqa: S101, PT018 - the caller has seen both
-        free = desk.account.free_balance
-        try:
-            draft.qty = self._policies.size(wanted, price, instrument, free)
-        except Exception as error:  # noqa: BLE001 - a policy is a plugin
-            return Refusal(Outcome.BLOCKED, "POLICY_ERROR", "sizing", f"{type(error).__name__}: {error}")
-        if draft.qty <= 0:  # too little to add risk with; what reduces the position still goes
-            draft.qty = rules.floor_to(self._reducible(draft), instrument.lot_size)
-        if draft.qty > 0:
-            return None
-        if free < self._policies.min_free_balance:
-            detail = f"free balance {free:.2f} is below {self._policies.min_free_balance}"
-            return Refusal(Outcome.DROPPED, "BALANCE_MIN", "sizing", detail)
-        detail = f"notional {wanted} with {free:.2f} free is below the venue's minimum at {price}"
-        return Refusal(Outcome.DROPPED, "QTY_ZERO", "sizing", detail)
-
-    def _reducible(self, draft: Draft) -> Decimal:
-        """How much the order could reduce, working orders of its side taken off; never below zero."""
-        intent, desk = draft.intent, draft.desk
-        if desk is None:
-            return ZERO
-        held = desk.account.position(intent.symbol, intent.position_side).qty
-        working = desk.account.worst_case(intent.symbol, intent.side, intent.position_side)
-        return max(-held * intent.side.sign - working, ZERO)
+        return size(draft, self._policies, self._reference)
 
     def _classify(self, draft: Draft) -> Refusal | None:
         intent, desk = draft.intent, draft.desk

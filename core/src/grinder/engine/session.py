@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -20,7 +20,7 @@ from grinder.engine.draft import Desk
 from grinder.engine.executor import Executor
 from grinder.engine.faces import AccountFace
 from grinder.engine.gating import Gating
-from grinder.engine.observe import RunSource
+from grinder.engine.observe import Observation
 from grinder.engine.options import RunOptions
 from grinder.engine.path import OrderPath
 from grinder.engine.plugins import Loaded, load
@@ -48,9 +48,6 @@ from grinder.settings.report import fingerprint
 from grinder.types import IntentKind, Route
 
 if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry
-
-    from grinder.metrics import Metrics
     from grinder.server import Server
 
 MS = 1_000_000
@@ -143,7 +140,13 @@ class Session:
         self._host.start(self._contexts())
         self._stack.callback(self._host.stop)
         self._loop = self._make_loop(skip_to)
-        self._metrics = self._make_metrics()
+        self._observation = Observation(
+            executor=self._executor,
+            gating=self._gating,
+            market=self._market,
+            host=self._host,
+            symbols=self._feed.symbols,
+        )
 
     def _resume(self) -> int:
         """Take the journal over; event time up to which the market has been traded already, ns.
@@ -285,32 +288,6 @@ class Session:
             contexts[name] = PluginContext(self._settings.plugins.get(name), self._clock, folder)
         return contexts
 
-    def _make_metrics(self) -> Metrics:
-        from prometheus_client import CollectorRegistry
-
-        from grinder.metrics import Metrics
-
-        self._registry: CollectorRegistry = CollectorRegistry()
-        metrics = Metrics(self._registry)
-        metrics.attach(RunSource(self._executor.tally, self._gating, self._market, self._host))
-        metrics.attach(self._executor.tally.fills)
-        metrics.watch(self._failing)
-        metrics.initialized = True
-        return metrics
-
-    def _failing(self) -> Mapping[str, str]:
-        """Checks that fail, for ``/readyz``."""
-        failing = {name: text for name, text in self._host.health().items() if text}
-        if self._path.unavailable:
-            failing["journal"] = self._path.unavailable
-        if self._executor.recorder.error:
-            failing["records"] = self._executor.recorder.error
-        for symbol in self._feed.symbols:
-            fault = self._market.fault(symbol)
-            if fault:
-                failing[f"market {symbol}"] = fault
-        return failing
-
     # Driving.
 
     async def _drive(self) -> None:
@@ -330,25 +307,9 @@ class Session:
         options, settings = self._options, self._settings.metrics
         if not options.speed and options.metrics_host is None and options.metrics_port is None:
             return None
-        from grinder.server import Server
-
-        server = Server(
-            settings.host,
-            settings.port,
-            registry=self._registry,
-            readiness=self._failing,
-            plugins=self._plugin_list,
-            uptime=self._metrics.uptime_s,
-        )
-        await server.start()
+        server = await self._observation.serve(settings.host, settings.port)
         self._log.info("METRICS_SERVED", url=f"http://{server.host}:{server.port}/metrics")
         return server
-
-    def _plugin_list(self) -> list[dict[str, Any]]:
-        return [
-            {key: getattr(record, key) for key in ("name", "state", "reason", "distribution", "version")}
-            for record in self._host.records
-        ]
 
     # Closing.
 
@@ -396,9 +357,8 @@ class Session:
             self.exit_code = INTERRUPTED
         summary.write(self.out)
         from grinder.evidence.report import write_report
-        from grinder.metrics import text
 
-        write_atomic(self.out / "metrics.prom", text(self._registry).encode())
+        write_atomic(self.out / "metrics.prom", self._observation.text().encode())
         write_report(self.out, msgspec.structs.asdict(summary))
         for symbol in self._feed.symbols:
             fault = self._market.fault(symbol)
