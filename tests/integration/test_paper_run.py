@@ -210,6 +210,8 @@ def test_a_signal_ends_the_run_with_everything_flushed(tmp_path, number):
         (["run", "--resume", "--out", "empty"], 2, "nothing to resume"),
         (["run", "--symbols", "DOGEUSDT"], 2, "DOGEUSDT"),
         (["run", "--set", "exchange.mode=real"], 2, "venue"),
+        (["run", "--set", "exchange.mode=real", "--set", "exchange.venue=binance"], 4, "paper only"),
+        (["run", "--profile", "live"], 4, "paper only"),
         (["runn"], 2, "Did you mean 'run'"),
         (["explain", "x", "--run", "nowhere"], 2, "nowhere"),
     ],

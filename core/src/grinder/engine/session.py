@@ -44,6 +44,7 @@ from grinder.host.hookspecs import PluginContext
 from grinder.log import configure, get_logger, utc
 from grinder.market.state import MarketState
 from grinder.reasons import CORE_REASONS
+from grinder.settings.model import ExchangeSettings
 from grinder.settings.report import fingerprint
 from grinder.types import IntentKind, Route
 
@@ -86,10 +87,11 @@ class Session:
             SafetyError: trading on a real venue was asked for.
         """
         trace = print_trace if os.environ.get("GRINDER_TRACE") == "1" else None
-        loaded = load(options.sources(), trace=trace, on_fault=log_fault)
-        settings = loaded.settings
-        if settings.live:
+        sources = options.sources()
+        if sources.part("exchange", ExchangeSettings).mode == "real":
             raise SafetyError("this version trades on paper only; set exchange.mode: paper")
+        loaded = load(sources, trace=trace, on_fault=log_fault)
+        settings = loaded.settings
         configure(settings.log.level, json=settings.log.json_lines or options.as_json, file=options.log_file)
         return cls(options, loaded, open_feed(options, settings.symbols))
 
