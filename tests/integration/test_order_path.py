@@ -20,6 +20,7 @@ from grinder import (
     Side,
     TimeInForce,
     TradingState,
+    Unknown,
 )
 
 SYMBOL = "BTCUSDT"
@@ -469,3 +470,56 @@ def test_a_policy_that_answers_nonsense_blocks_new_risk(bench, answer):
         ("blocked", "POLICY_ERROR", None),
         ("allowed", "OK", "paper"),
     ]
+
+
+def test_a_cancel_of_unknown_outcome_is_asked_for(bench, place):
+    def step(second, account):
+        if second == 1:
+            return [place.buy()]
+        if second == 3:
+            (order,) = account.open_orders(SYMBOL)
+            now = bench.venue.clock.now_ns()
+            bench.venue.on_submit = lambda c: bench.venue.updates.append(Unknown(c.target_client_id, "timeout", now))
+            return [OrderIntent(symbol=SYMBOL, side=order.side, kind=IntentKind.CANCEL, target=order.intent_id)]
+        return ()
+
+    bench.venue.on_query = lambda client_id: Found(client_id, "v1", OrderState.CANCELLED, Decimal(0))
+    summary = bench.run(step)
+    assert bench.venue.queries == [bench.venue.sent[0].client_id]
+    assert bench.session._account.working() == ()
+    assert summary.orders.cancelled == 0, "what a query found is no cancel that we were told of"
+
+
+def test_an_amendment_that_is_never_sent_reserves_nothing(bench, place):
+    held = []
+
+    def step(second, account):
+        held.append(account.worst_case(SYMBOL, Side.BUY))
+        if second == 1:
+            return [place.buy("0.01")]
+        if second == 3:
+            db = bench.session._state.journal._db
+
+            class Full:
+                in_transaction = False
+
+                def execute(self, sql, *args):
+                    raise sqlite3.OperationalError("database or disk is full")
+
+                def close(self):
+                    db.close()
+
+            bench.session._state.journal._db = Full()
+            (order,) = account.open_orders(SYMBOL)
+            return [place.buy("0.03", kind=IntentKind.AMEND, target=order.intent_id)]
+        if second == 4:
+            bench.session._state.journal._db = db_of["db"]
+        return ()
+
+    db_of = {}
+    bench.run(
+        lambda second, account: (db_of.setdefault("db", bench.session._state.journal._db), step(second, account))[1]
+    )
+    assert [r["reason"] for r in bench.records] == ["OK", "JOURNAL_UNAVAILABLE"]
+    assert set(held[3:]) == {Decimal("0.01")}
+    assert len(bench.venue.sent) == 1

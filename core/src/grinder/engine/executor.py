@@ -155,6 +155,8 @@ class Executor:
             return ruling
         if ruling.order is not None:
             self.settlement.account(ruling.order.route).put(moved(ruling.order, OrderState.REJECTED, ZERO))
+        elif ruling.admitted is not None:
+            self.settlement.release_amendment(ruling.admitted)
         return self.path.refuse(ruling, "JOURNAL_UNAVAILABLE", "journal")
 
     def _send(self, ruling: Ruling) -> bool:
@@ -166,6 +168,8 @@ class Executor:
         if late and ruling.decision.risk is Risk.INCREASE:
             if order is not None:
                 self.settlement.expire(order, "DECISION_EXPIRED")
+            else:
+                self.settlement.release_amendment(admitted)
             return False
         if order is not None:
             self.settlement.account(order.route).put(moved(order, OrderState.SENT, order.remaining))

@@ -134,6 +134,15 @@ class Settlement:
         more = max(admitted.qty - order.qty, ZERO)
         account.put(msgspec.structs.replace(order, qty=order.qty + more, remaining=order.remaining + more))
 
+    def release_amendment(self, admitted: Admitted) -> None:
+        """The amendment is not going to be sent: the order stands as it was."""
+        order = self.account(admitted.route).by_client(admitted.target_client_id)
+        before = self._amending.pop(admitted.target_client_id, None)
+        if order is not None and before is not None:
+            filled = order.qty - order.remaining
+            restored = msgspec.structs.replace(order, qty=before.qty, remaining=before.qty - filled)
+            self.account(admitted.route).put(restored)
+
     def adopt(self, order: OpenOrder) -> None:
         """Take over a working order from the journal, and ask the venue what became of it."""
         self.account(order.route).put(order)
@@ -183,6 +192,7 @@ class Settlement:
         """Where an order is found from now on: among the working ones, or among the latest final ones."""
         self.account(order.route).put(order)
         if order.state.final:
+            self._amending.pop(order.client_id, None)
             self._ended[order.client_id] = order
             if len(self._ended) > self._order_memory:
                 self._ended.popitem(last=False)
@@ -202,9 +212,12 @@ class Settlement:
             self._log.debug("ORDER_REJECTED", client_id=update.client_id, code=update.code, text=update.text)
 
     def _unknown(self, venue: Venue, update: Unknown) -> None:
-        order = self._advance(venue, update.client_id, OrderEvent.UNKNOWN, update.cause)
-        if order is not None:
+        if self._advance(venue, update.client_id, OrderEvent.UNKNOWN, update.cause):
             self._tally.order(venue.exchange.venue, "unknown")
+        order = venue.desk.account.by_client(update.client_id)
+        if (
+            order is not None
+        ):  # a cancel or amendment of unknown outcome leaves the state, and still has to be asked for
             self._log.warning("ORDER_UNKNOWN", client_id=update.client_id, cause=update.cause)
             self.doubts.add(order.client_id, order.symbol, self._clock.now_ns())
 
