@@ -215,9 +215,7 @@ class Settlement:
         if self._advance(venue, update.client_id, OrderEvent.UNKNOWN, update.cause):
             self._tally.order(venue.exchange.venue, "unknown")
         order = venue.desk.account.by_client(update.client_id)
-        if (
-            order is not None
-        ):  # a cancel or amendment of unknown outcome leaves the state, and still has to be asked for
+        if order is not None:  # a cancel of unknown outcome changes no state, and has to be asked for all the same
             self._log.warning("ORDER_UNKNOWN", client_id=update.client_id, cause=update.cause)
             self.doubts.add(order.client_id, order.symbol, self._clock.now_ns())
 
@@ -320,7 +318,8 @@ class Settlement:
                 self.doubts.add(order.client_id, order.symbol, self._clock.now_ns())
                 return
             event = EVIDENCE[update.state]
-            self._advance(venue, update.client_id, event, "query", update.venue_order_id)
+            if self._advance(venue, update.client_id, event, "query", update.venue_order_id):
+                self._tally.order(venue.exchange.venue, event.value.lower())
             self.doubts.settled(update.client_id)
 
     def _not_found(self, venue: Venue, update: NotFound) -> None:
