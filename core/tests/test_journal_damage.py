@@ -337,7 +337,7 @@ def change(directory, *statements):
     ("statement", "what"),
     [
         ("PRAGMA application_id = 7", r"not a journal of grinder \(application id 0x7\)"),
-        ("PRAGMA user_version = 2", "has format 2, not 1: use the grinder that wrote it"),
+        ("PRAGMA user_version = 9", "has format 9, not 2: use the grinder that wrote it"),
         ("DROP TABLE cursors", "its tables are not those of a journal"),
         ("ALTER TABLE fills ADD COLUMN more TEXT", "its tables are not those of a journal"),
         ("UPDATE fills SET qty = '7' WHERE seq = 4", "does not match its checksum"),

@@ -20,7 +20,19 @@ from grinder.journal.ledger import Ledger, fill_key
 from grinder.journal.reading import Reader
 from grinder.journal.records import OrderRecord
 from grinder.journal.store import Journal, JournalUnavailable
-from grinder.types import Fill, IntentKind, OrderState, PositionSide, Route, Side
+from grinder.types import (
+    Fill,
+    FillCause,
+    Funding,
+    IntentKind,
+    OrderState,
+    PositionSide,
+    Route,
+    Side,
+    Trigger,
+    TriggerKind,
+    TriggerSource,
+)
 
 D = Decimal
 TAG = "abcdef"
@@ -473,3 +485,46 @@ def test_a_directory_that_was_refused_is_free_again(journal):
         reopened(journal, tag="ghijkl")
     with Journal.open(journal.directory, tag=TAG):
         pass
+
+
+def test_a_conditional_order_is_conditional_until_it_has_fired(tmp_path):
+    trigger = Trigger(TriggerKind.TAKE_PROFIT, D("61000.10"), TriggerSource.MARK)
+    waiting, fired = make_order("i1", trigger=trigger), make_order("i2", trigger=trigger)
+    journal = Journal.open(tmp_path, sync="process", tag=TAG)
+    for order in (waiting, fired):
+        journal.record_decision(order.intent_id, 1, b"{}", order)
+        journal.order_event(order.client_id, "ACCEPTED", 2, OrderState.OPEN, D(0))
+    journal.order_event(fired.client_id, "TRIGGERED", 3, OrderState.OPEN, D(0))
+    journal.close()
+    with Reader.open(tmp_path) as reader:
+        triggers = {order.intent_id: order.open_order().trigger for order in reader.recover().orders}
+    assert triggers == {"i1": trigger, "i2": None}
+
+
+def test_funding_and_the_cause_of_a_fill_survive(tmp_path):
+    order = make_order("i1")
+    fill = make_fill("7", order, cause=FillCause.LIQUIDATION, client_id="autoclose-1", intent_id="")
+    payment = Funding(
+        route=Route.PAPER,
+        venue="paper",
+        account="main",
+        symbol="BTCUSDT",
+        position_side=PositionSide.BOTH,
+        funding_ns=5,
+        rate=D("-0.0001"),
+        mark=D("60000.5"),
+        qty=D("0.001"),
+        amount=D("0.00600005"),
+        asset="USDT",
+        local_ns=6,
+    )
+    journal = Journal.open(tmp_path, sync="process", tag=TAG)
+    journal.fill(fill)
+    journal.paid(payment)
+    journal.paid(payment)
+    journal.close()
+    with Reader.open(tmp_path) as reader:
+        assert list(reader.fills()) == [fill]
+        assert list(reader.funding()) == [payment]
+        (holding,) = (holding for _, holding in reader.recover().ledger.holdings())
+    assert holding.funding == payment.amount

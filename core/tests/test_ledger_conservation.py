@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from grinder.errors import StateError
 from grinder.journal.ledger import FillError, Ledger, PositionMode, fill_key
-from grinder.types import Fill, PositionSide, Route, Side
+from grinder.types import Fill, Funding, PositionSide, Route, Side
 
 KEY = (Route.PAPER, "paper", "main", "BTCUSDT", PositionSide.BOTH)
 D = Decimal
@@ -248,3 +248,36 @@ def test_a_fill_that_makes_no_sense_is_refused_and_changes_nothing(wrong):
     # It was not counted, so the venue's corrected version of it still can be.
     assert ledger.apply(make_fill("bad", BUY, "1", "100"))
     assert issubclass(FillError, StateError)
+
+
+def make_funding(funding_ns, amount, **other):
+    fields = {"rate": D("0.0001"), "mark": D(60000), "qty": D("0.5"), "asset": "USDT", "local_ns": funding_ns}
+    return Funding(
+        route=KEY[0],
+        venue=KEY[1],
+        account=KEY[2],
+        symbol=KEY[3],
+        position_side=KEY[4],
+        funding_ns=funding_ns,
+        amount=D(amount),
+        **(fields | other),
+    )
+
+
+def test_a_funding_payment_counts_once_and_is_not_a_trade():
+    ledger = ledger_of((BUY, "0.5", "60000"))
+    assert ledger.fund(make_funding(10, "-3"))
+    assert not ledger.fund(make_funding(10, "-3"))
+    assert ledger.fund(make_funding(20, "1.5"))
+    assert not ledger.fund(make_funding(10, "-3")), "instants come in order: an older one was booked"
+    holding = ledger.holding(KEY)
+    assert holding.funding == D("-1.5")
+    assert (holding.qty, holding.realised, holding.fees) == (D("0.5"), D(0), {"USDT": D(0)})
+
+
+@pytest.mark.parametrize(("funding_ns", "amount"), [(0, "1"), (-5, "1"), (2**63, "1"), (5, "NaN"), (5, "1E+30")])
+def test_a_funding_payment_that_makes_no_sense_is_refused(funding_ns, amount):
+    ledger = Ledger()
+    with pytest.raises(FillError, match="funding of paper cannot be booked"):
+        ledger.fund(make_funding(funding_ns, amount))
+    assert ledger.fund(make_funding(5, "1"))

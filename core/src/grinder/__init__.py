@@ -46,11 +46,13 @@ if TYPE_CHECKING:
         ExchangeSnapshot,
         Filled,
         Found,
+        Funded,
         MarketReader,
         NotFound,
         QueryFailed,
         Rejected,
         Simulated,
+        Triggered,
         Unknown,
         Update,
         VenueOrder,
@@ -73,6 +75,8 @@ if TYPE_CHECKING:
         BookSnapshot,
         FeedStatus,
         Fill,
+        FillCause,
+        Funding,
         IntentKind,
         Level,
         MarketEvent,
@@ -92,6 +96,9 @@ if TYPE_CHECKING:
         TopOfBook,
         Trade,
         TradingState,
+        Trigger,
+        TriggerKind,
+        TriggerSource,
     )
 
 __version__ = "0.1.0"
@@ -104,17 +111,17 @@ _HOME = {
     "errors": "ConfigError GrinderError InputError PluginError SafetyError StateError VenueError",
     "exchange": (
         "Accepted Amended BookReader CancelRejected Cancelled Exchange ExchangeContext ExchangeSnapshot "
-        "Filled Found MarketReader NotFound QueryFailed Rejected Simulated Unknown Update VenueOrder "
-        "VenuePosition"
+        "Filled Found Funded MarketReader NotFound QueryFailed Rejected Simulated Triggered Unknown Update "
+        "VenueOrder VenuePosition"
     ),
     "host.hookspecs": "HOOK_API PluginContext hookimpl",
     "instruments": "Instrument",
     "reconcile.report": "Mismatch MismatchKind PlannedAction ReconcileReport RemediationPlan RemediationStep",
     "settings.plugin": "GateSettings PluginSettings Section",
     "types": (
-        "AccountView BookDelta BookSnapshot FeedStatus Fill IntentKind Level MarkPrice MarketEvent MarketView "
-        "OpenOrder OrderIntent OrderState Position PositionSide Risk Route RuntimeView Side Strategy "
-        "TimeInForce TopOfBook Trade TradingState"
+        "AccountView BookDelta BookSnapshot FeedStatus Fill FillCause Funding IntentKind Level MarkPrice "
+        "MarketEvent MarketView OpenOrder OrderIntent OrderState Position PositionSide Risk Route RuntimeView "
+        "Side Strategy TimeInForce TopOfBook Trade TradingState Trigger TriggerKind TriggerSource"
     ),
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names.split()}
@@ -143,8 +150,11 @@ __all__ = [
     "Fault",
     "FeedStatus",
     "Fill",
+    "FillCause",
     "Filled",
     "Found",
+    "Funded",
+    "Funding",
     "GateInfo",
     "GateSettings",
     "GrinderError",
@@ -192,6 +202,10 @@ __all__ = [
     "TopOfBook",
     "Trade",
     "TradingState",
+    "Trigger",
+    "TriggerKind",
+    "TriggerSource",
+    "Triggered",
     "Unknown",
     "Update",
     "VenueError",

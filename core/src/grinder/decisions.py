@@ -159,25 +159,31 @@ def _gate_record(info: GateInfo, answer: Answer) -> dict[str, Any]:
     return row
 
 
-def decision_record(decision: Decision) -> dict[str, Any]:
-    """The decision as plain data: what ``decisions.jsonl`` holds, one object a line. Holds event time only."""
-    intent = decision.intent
+def _order_record(intent: OrderIntent, price: Decimal | None) -> dict[str, Any]:
     order: dict[str, Any] = {"kind": intent.kind.value, "symbol": intent.symbol, "side": intent.side.value}
     if intent.kind is not IntentKind.CANCEL:
-        order |= {"tif": intent.tif.value, "price": decision.price, "wanted_qty": intent.qty}
+        order |= {"tif": intent.tif.value, "price": price, "wanted_qty": intent.qty}
         if intent.notional is not None:
             order["wanted_notional"] = intent.notional
         if intent.reduce_only:
             order["reduce_only"] = True
         if intent.position_side.value != "BOTH":
             order["position_side"] = intent.position_side.value
+    if intent.trigger is not None:
+        order["trigger"] = msgspec.structs.asdict(intent.trigger)
     if intent.target:
         order["target"] = intent.target
+    return order
+
+
+def decision_record(decision: Decision) -> dict[str, Any]:
+    """The decision as plain data: what ``decisions.jsonl`` holds, one object a line. Holds event time only."""
+    intent = decision.intent
     row: dict[str, Any] = {
         "id": intent.intent_id,
         "ts_ns": decision.now_ns,
         "origin": intent.origin,
-        "order": order,
+        "order": _order_record(intent, decision.price),
         "risk": decision.risk.value,
         "outcome": decision.outcome.value,
         "reason": decision.reason,

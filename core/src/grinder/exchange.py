@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Final, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 
 from grinder.clock import Clock
 from grinder.decisions import Admitted
 from grinder.instruments import Instrument
-from grinder.types import Fill, MarketEvent, OrderState, PositionSide, Side
+from grinder.types import Fill, Funding, MarketEvent, OrderState, PositionSide, Side, Trigger
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
@@ -45,11 +45,16 @@ class Unknown(msgspec.Struct, frozen=True, gc=False):
 
 
 class Cancelled(msgspec.Struct, frozen=True, gc=False):
-    """The order rests no longer. ``reason`` is ``user``, ``expired`` (IOC, FOK, GTX) or the venue's."""
+    """The order rests no longer. ``reason`` is ``user``, one of ``EXPIRIES``, or the venue's."""
 
     client_id: str
     reason: str
     at_ns: int
+
+
+EXPIRIES: Final = frozenset(("expired", "self_trade", "trigger_refused"))
+"""Reasons with which the venue itself ends an order: time in force or post-only, self-trade prevention, and a
+conditional order that fired and was refused."""
 
 
 class CancelRejected(msgspec.Struct, frozen=True, gc=False):
@@ -68,6 +73,20 @@ class Amended(msgspec.Struct, frozen=True, gc=False):
     price: Decimal
     qty: Decimal
     at_ns: int
+
+
+class Triggered(msgspec.Struct, frozen=True, gc=False):
+    """A conditional order has fired: it is a plain order from now on."""
+
+    client_id: str
+    venue_order_id: str
+    at_ns: int
+
+
+class Funded(msgspec.Struct, frozen=True, gc=False):
+    """A funding payment. It may arrive twice."""
+
+    funding: Funding
 
 
 class Filled(msgspec.Struct, frozen=True, gc=False):
@@ -100,16 +119,24 @@ class QueryFailed(msgspec.Struct, frozen=True, gc=False):
 
 
 class VenuePosition(msgspec.Struct, frozen=True, gc=False):
-    """A position as the venue states it."""
+    """A position as the venue states it; None is what it does not state.
+
+    ``liquidation_price`` zero means that no price of the market leads to liquidation. ``isolated_wallet`` is None under
+    cross margin.
+    """
 
     symbol: str
     position_side: PositionSide
     qty: Decimal
     entry_price: Decimal
+    mark_price: Decimal | None = None
+    liquidation_price: Decimal | None = None
+    leverage: int | None = None
+    isolated_wallet: Decimal | None = None
 
 
 class VenueOrder(msgspec.Struct, frozen=True, gc=False):
-    """A resting order as the venue states it."""
+    """An open order as the venue states it: it rests, or waits for its ``trigger``."""
 
     symbol: str
     client_id: str
@@ -119,6 +146,7 @@ class VenueOrder(msgspec.Struct, frozen=True, gc=False):
     qty: Decimal
     filled_qty: Decimal
     reduce_only: bool = False
+    trigger: Trigger | None = None
 
 
 class ExchangeSnapshot(msgspec.Struct, frozen=True):
@@ -137,7 +165,9 @@ Update: TypeAlias = (
     | Cancelled
     | CancelRejected
     | Amended
+    | Triggered
     | Filled
+    | Funded
     | Found
     | NotFound
     | QueryFailed

@@ -60,6 +60,20 @@ class TimeInForce(enum.StrEnum):
     GTX = "GTX"
 
 
+class TriggerKind(enum.StrEnum):
+    """STOP fires when the market moves against the order's side, TAKE_PROFIT when it moves with it."""
+
+    STOP = "STOP"
+    TAKE_PROFIT = "TAKE_PROFIT"
+
+
+class TriggerSource(enum.StrEnum):
+    """Whose price fires a conditional order: that of the last print, or the mark price."""
+
+    LAST = "LAST"
+    MARK = "MARK"
+
+
 class Risk(enum.StrEnum):
     """What an intent does to risk in the worst case. Any doubt is INCREASE."""
 
@@ -187,11 +201,31 @@ class FeedStatus(msgspec.Struct, frozen=True, gc=False):
 MarketEvent: TypeAlias = BookSnapshot | BookDelta | TopOfBook | Trade | MarkPrice | FeedStatus
 
 
+class Trigger(msgspec.Struct, frozen=True, gc=False):
+    """What makes an order conditional: it waits at the venue, takes no margin, and becomes a plain order when it fires.
+
+    A STOP BUY and a TAKE_PROFIT SELL fire at or above ``price``, a STOP SELL and a TAKE_PROFIT BUY at or below it.
+    """
+
+    kind: TriggerKind
+    price: Decimal
+    source: TriggerSource = TriggerSource.LAST
+
+    def rising(self, side: Side) -> bool:
+        """Whether an order of that side fires when the market has risen to the price, and not when it has fallen."""
+        return (side is Side.BUY) is (self.kind is TriggerKind.STOP)
+
+    def fires(self, side: Side, price: Decimal) -> bool:
+        """Whether an order of that side fires at a market price."""
+        return price >= self.price if self.rising(side) else price <= self.price
+
+
 class OrderIntent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What a strategy or a bot wants. Nothing is sent until gates and policies have decided.
 
     Give ``qty`` in base units, or ``notional`` in quote units to let the sizing policy choose the quantity.
-    ``price`` None is a market order. For AMEND and CANCEL ``target`` is the intent id of the order meant.
+    ``price`` None is a market order. ``trigger`` makes the order a stop or take-profit order. For AMEND and CANCEL
+    ``target`` is the intent id of the order meant.
     ``intent_id`` and ``created_ns`` are assigned by the engine.
     """
 
@@ -204,14 +238,26 @@ class OrderIntent(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     tif: TimeInForce = TimeInForce.GTC
     reduce_only: bool = False
     position_side: PositionSide = PositionSide.BOTH
+    trigger: Trigger | None = None
     target: str = ""
     origin: str = ""
     intent_id: str = ""
     created_ns: int = 0
 
 
+class FillCause(enum.StrEnum):
+    """Why a fill happened: an order of ours traded, or the venue closed a position."""
+
+    TRADE = "TRADE"
+    LIQUIDATION = "LIQUIDATION"
+    ADL = "ADL"
+
+
 class Fill(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """One execution. ``trade_id`` is unique per (venue, account, symbol). ``fee`` is signed: negative is a rebate."""
+    """One execution. ``trade_id`` is unique per (venue, account, symbol). ``fee`` is signed: negative is a rebate.
+
+    What the venue closed itself (``cause``) has no intent of ours: ``intent_id`` is empty, ``client_id`` the venue's.
+    """
 
     route: Route
     venue: str
@@ -229,6 +275,28 @@ class Fill(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     maker: bool
     exchange_ns: int
     local_ns: int
+    cause: FillCause = FillCause.TRADE
+
+
+class Funding(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """One funding payment on one position. Unique per (venue, account, symbol, position side, ``funding_ns``).
+
+    ``qty`` is the signed position at the instant ``funding_ns``, ``amount`` the change of the wallet in ``asset``:
+    negative when paid, positive when received.
+    """
+
+    route: Route
+    venue: str
+    account: str
+    symbol: str
+    position_side: PositionSide
+    funding_ns: int
+    rate: Decimal
+    mark: Decimal
+    qty: Decimal
+    amount: Decimal
+    asset: str
+    local_ns: int
 
 
 class Position(msgspec.Struct, frozen=True, gc=False):
@@ -242,7 +310,10 @@ class Position(msgspec.Struct, frozen=True, gc=False):
 
 
 class OpenOrder(msgspec.Struct, frozen=True, gc=False):
-    """An order that may still trade, at its worst case: ``remaining`` is all that is not filled yet."""
+    """An order that may still trade, at its worst case: ``remaining`` is all that is not filled yet.
+
+    ``trigger`` is that of a conditional order which has not fired.
+    """
 
     intent_id: str
     client_id: str
@@ -257,6 +328,7 @@ class OpenOrder(msgspec.Struct, frozen=True, gc=False):
     route: Route
     origin: str
     created_ns: int
+    trigger: Trigger | None = None
 
 
 class MarketView(Protocol):

@@ -68,6 +68,7 @@ def summarise(
     with localcontext(EXACT):
         fees = sum((amount for holding in holdings for amount in holding.fees.values()), ZERO)
         realised = sum((holding.realised for holding in holdings), ZERO)
+        funding = sum((holding.funding for holding in holdings), ZERO)
         unrealised = sum(
             (
                 holding.unrealised(price)
@@ -76,7 +77,7 @@ def summarise(
             ),
             ZERO,
         )
-        net = money(realised + unrealised - fees)
+        net = money(realised + unrealised + funding - fees)
     by_reason = _by_reason(tally.reasons)
     return Summary(
         run_id=facts.run_id,
@@ -102,6 +103,8 @@ def summarise(
         maker_fills=sum(holding.maker_fills for holding in holdings),
         volume=sum((holding.volume for holding in holdings), ZERO),
         fees=fees,
+        funding=funding,
+        venue_closures=dict(sorted(tally.venue_closures.items())),
         pnl=Pnl(realised=money(realised), unrealised=money(unrealised), net=net),
         positions=positions,
         feed=FeedHealth(

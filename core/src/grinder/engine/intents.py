@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from grinder.types import IntentKind, OrderIntent, PositionSide, Side, TimeInForce
+from grinder.types import IntentKind, OrderIntent, PositionSide, Side, TimeInForce, Trigger, TriggerKind, TriggerSource
 
 NUMBER: Final = (Decimal, type(None))
 TYPES: Final[dict[str, tuple[type, ...]]] = {
@@ -20,6 +20,7 @@ TYPES: Final[dict[str, tuple[type, ...]]] = {
     "tif": (TimeInForce,),
     "reduce_only": (bool,),
     "position_side": (PositionSide,),
+    "trigger": (Trigger, type(None)),
     "target": (str,),
     "origin": (str,),
 }
@@ -38,12 +39,27 @@ def examined(proposal: object) -> tuple[OrderIntent, str]:
         value = getattr(proposal, name)
         if type(value) not in kinds:
             problems.append(f"{name} was {type(value).__name__}, must be {kinds[0].__name__}")
-        elif type(value) is Decimal and value.is_finite() and value and not -LARGEST <= value.adjusted() < LARGEST:
+        elif type(value) is Decimal and _absurd(value):
             problems.append(f"{name} {value:E} is out of all proportion")
+        elif type(value) is Trigger and (wrong := _wrong_trigger(value)):
+            problems.append(wrong)
         else:
             continue
         blanks[name] = BLANK.get(name, getattr(_DEFAULTS, name))
     return (msgspec.structs.replace(proposal, **blanks) if blanks else proposal), "; ".join(problems)
+
+
+def _absurd(value: Decimal) -> bool:
+    return value.is_finite() and bool(value) and not -LARGEST <= value.adjusted() < LARGEST
+
+
+def _wrong_trigger(trigger: Trigger) -> str:
+    if type(trigger.kind) is not TriggerKind or type(trigger.source) is not TriggerSource:
+        return "trigger.kind and trigger.source must be a TriggerKind and a TriggerSource"
+    price = trigger.price
+    if type(price) is not Decimal or not price.is_finite() or price <= 0 or _absurd(price):
+        return f"trigger.price {price!r} must be a Decimal above zero"
+    return ""
 
 
 _DEFAULTS: Final = OrderIntent(symbol="", side=Side.BUY)

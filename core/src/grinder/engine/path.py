@@ -134,6 +134,8 @@ class OrderPath:
             return Refusal(Outcome.DROPPED, "SYMBOL_UNKNOWN", "instruments", f"no instrument {intent.symbol!r}")
         if intent.kind is not IntentKind.PLACE:
             return self._resolve_target(draft)
+        if intent.trigger is not None and intent.tif is TimeInForce.FOK:
+            return Refusal(Outcome.DROPPED, "ORDER_INVALID", "order", "a conditional order cannot be fill-or-kill")
         if intent.tif is TimeInForce.GTX and intent.price is None:
             return Refusal(Outcome.DROPPED, "ORDER_INVALID", "order", "a post-only order needs a price")
         if (intent.position_side is PositionSide.BOTH) is self._hedge:
@@ -150,6 +152,9 @@ class OrderPath:
             if target is not None and target.route is route:
                 if (target.symbol, target.side) != (draft.intent.symbol, draft.intent.side):
                     detail = f"the order meant is {target.side} {target.symbol}"
+                    return Refusal(Outcome.DROPPED, "ORDER_INVALID", "order", detail)
+                if draft.intent.kind is IntentKind.AMEND and target.trigger is not None:
+                    detail = "a conditional order that has not fired is cancelled and placed anew, not amended"
                     return Refusal(Outcome.DROPPED, "ORDER_INVALID", "order", detail)
                 draft.target, draft.route, draft.desk = target, route, desk
                 if draft.intent.kind is IntentKind.AMEND:
@@ -217,14 +222,33 @@ class OrderPath:
     def _rules(self, draft: Draft) -> Refusal | None:
         if draft.instrument is None:
             return None
-        intent = draft.intent
-        reference = self._reference(intent.symbol)
         reducing = draft.risk is Risk.REDUCE
+        refusal = self._bend_trigger(draft, draft.instrument) if draft.intent.trigger is not None else None
+        if refusal is not None:
+            return refusal
+        intent = draft.intent
+        reference = intent.trigger.price if intent.trigger is not None else self._reference(intent.symbol)
         ruled = rules.check(draft.instrument, intent.side, draft.qty, draft.price, reference, reducing)
         draft.qty, draft.price = ruled.qty, ruled.price
         draft.warnings += ruled.warnings
         if ruled.reason:
             return Refusal(Outcome.DROPPED, ruled.reason, "venue_rules", ruled.detail)
+        return None
+
+    def _bend_trigger(self, draft: Draft, instrument: Instrument) -> Refusal | None:
+        """Hold a trigger price to the tick: what adds risk is dropped, what reduces is bent so that it fires sooner."""
+        trigger = draft.intent.trigger
+        assert trigger is not None  # noqa: S101 - the caller has seen it
+        price = rules.trigger_price(instrument, draft.intent.side, trigger)
+        if price == trigger.price:
+            return None
+        tick = instrument.tick_size
+        if draft.risk is not Risk.REDUCE or price <= 0:
+            detail = f"trigger price {trigger.price} is not a positive multiple of {tick}"
+            return Refusal(Outcome.DROPPED, "PRICE_TICK", "venue_rules", detail)
+        draft.warnings += (f"PRICE_TICK: trigger {trigger.price} moved to {price}, a multiple of {tick}",)
+        moved = msgspec.structs.replace(trigger, price=price)
+        draft.intent = msgspec.structs.replace(draft.intent, trigger=moved)
         return None
 
     def _in_flight(self, draft: Draft) -> Refusal | None:
@@ -361,6 +385,7 @@ class OrderPath:
             route,
             intent.origin,
             draft.now,
+            intent.trigger,
         )
         return Ruling(decision, admitted, order)
 

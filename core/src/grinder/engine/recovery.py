@@ -8,8 +8,8 @@ from grinder.clock import ManualClock
 from grinder.engine.executor import PROGRESS, Executor
 from grinder.engine.state import State
 from grinder.errors import StateError
-from grinder.evidence.recorder import canonical, fill_record
-from grinder.types import OrderState, TradingState
+from grinder.evidence.recorder import canonical, fill_record, funding_record
+from grinder.types import FillCause, OrderState, TradingState
 
 UNCERTAIN = frozenset((OrderState.INTENT, OrderState.SENT, OrderState.UNKNOWN))
 
@@ -41,11 +41,17 @@ def recover(executor: Executor, state: State, clock: ManualClock) -> int:
         if working.state in UNCERTAIN:
             working = msgspec.structs.replace(working, state=OrderState.UNKNOWN)
         executor.settlement.adopt(working)
-    executor.recorder.restore(state.journal.decisions(), (canonical(fill_record(f)) for f in state.journal.fills()))
+    executor.recorder.restore(
+        state.journal.decisions(),
+        (canonical(fill_record(fill)) for fill in state.journal.fills()),
+        (canonical(funding_record(payment)) for payment in state.journal.funding()),
+    )
     for record in state.journal.decisions():
         executor.tally.restore(msgspec.json.decode(record))
     for fill in state.journal.fills():
         executor.tally.fills.add("sim", fill.side, fill.maker, fill.price * fill.qty, fill.fee)
+        if fill.cause is not FillCause.TRADE:
+            executor.tally.venue_closures[fill.cause.value.lower()] += 1
     return clock.now_ns()
 
 

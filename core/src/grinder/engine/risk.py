@@ -36,6 +36,8 @@ def place_risk(
     """
     if held_by_venue(intent.side, intent.position_side, intent.reduce_only and venue_reduce_only):
         return Risk.REDUCE
+    if intent.trigger is not None and not venue_reduce_only:
+        return Risk.INCREASE  # the position may be another one when it fires, and nobody would hold it to that
     if position is None or not qty.is_finite() or intent.position_side is not PositionSide.BOTH:
         return Risk.INCREASE
     against = position * intent.side.sign

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from grinder.instruments import Instrument
-from grinder.types import Side
+from grinder.types import Side, Trigger
 
 ZERO: Final = Decimal(0)
 
@@ -25,6 +25,11 @@ class Ruled(msgspec.Struct, frozen=True, gc=False):
     reason: str = ""
     detail: str = ""
     warnings: tuple[str, ...] = ()
+
+
+def trigger_price(instrument: Instrument, side: Side, trigger: Trigger) -> Decimal:
+    """The trigger price on the tick, rounded to where it fires sooner."""
+    return (floor_to if trigger.rising(side) else ceil_to)(trigger.price, instrument.tick_size)
 
 
 class _BrokenError(Exception):

@@ -21,6 +21,7 @@ from grinder.engine.draft import Desk
 from grinder.engine.path import OrderPath
 from grinder.engine.tally import Tally
 from grinder.exchange import (
+    EXPIRIES,
     Accepted,
     Amended,
     Cancelled,
@@ -29,16 +30,29 @@ from grinder.exchange import (
     ExchangeSnapshot,
     Filled,
     Found,
+    Funded,
     NotFound,
     QueryFailed,
     Rejected,
+    Triggered,
     Unknown,
     Update,
 )
 from grinder.journal.ledger import FillError, Ledger, LedgerKey
 from grinder.journal.orders import EVIDENCE, OrderEvent, next_state
+from grinder.journal.records import TRIGGERED
 from grinder.journal.store import Journal
-from grinder.types import Fill, OpenOrder, OrderState, Position, PositionSide, Route, TradingState
+from grinder.types import (
+    Fill,
+    FillCause,
+    Funding,
+    OpenOrder,
+    OrderState,
+    Position,
+    PositionSide,
+    Route,
+    TradingState,
+)
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -66,6 +80,7 @@ class Settlement:
     Attributes:
         ready: whether every venue has stated its balance, so that orders can be sized.
         new_fills: executions applied since the list was last taken.
+        new_funding: funding payments applied since the list was last taken.
     """
 
     def __init__(
@@ -88,6 +103,7 @@ class Settlement:
         self.doubts = Doubts(visibility_lag_ns)
         self.ready = False
         self.new_fills: list[Fill] = []
+        self.new_funding: list[Funding] = []
         self._path = path
         self._journal = journal
         self._tally = tally
@@ -105,7 +121,9 @@ class Settlement:
             Cancelled: self._cancelled,
             CancelRejected: self._cancel_rejected,
             Amended: self._amended,
+            Triggered: self._triggered,
             Filled: self._filled,
+            Funded: self._funded,
             Found: self._found,
             NotFound: self._not_found,
             QueryFailed: self._query_failed,
@@ -220,7 +238,7 @@ class Settlement:
             self.doubts.add(order.client_id, order.symbol, self._clock.now_ns())
 
     def _cancelled(self, venue: Venue, update: Cancelled) -> None:
-        event = OrderEvent.EXPIRED if update.reason == "expired" else OrderEvent.CANCELLED
+        event = OrderEvent.EXPIRED if update.reason in EXPIRIES else OrderEvent.CANCELLED
         if self._advance(venue, update.client_id, event, update.reason):
             self._tally.order(venue.exchange.venue, event.value.lower())
 
@@ -259,7 +277,7 @@ class Settlement:
         order = venue.desk.account.by_client(fill.client_id)
         if order is None:
             order = self._ended.get(fill.client_id)
-            self._late_fill(fill)
+            self._unexpected_fill(fill)
         state: OrderState | None = None
         filled = ZERO
         if order is not None:
@@ -287,11 +305,46 @@ class Settlement:
         elif order.qty == order.remaining:
             self._tally.order(venue, "partially_filled")
 
-    def _late_fill(self, fill: Fill) -> None:
-        """A fill of an order that we hold for final: it counts, and the symbol only reduces until a clean pass."""
+    def _unexpected_fill(self, fill: Fill) -> None:
+        """A fill of an order that we hold for final, or of the venue's own making (liquidation, deleveraging).
+
+        It counts, and the symbol only reduces until a person has looked.
+        """
         self._path.symbol_states[fill.symbol] = TradingState.REDUCE_ONLY
         self.save_states()
-        self._log.warning("FILL_LATE", client_id=fill.client_id, symbol=fill.symbol, trading_state="REDUCE_ONLY")
+        event = "FILL_LATE" if fill.cause is FillCause.TRADE else f"POSITION_CLOSED_BY_{fill.cause.value}"
+        if fill.cause is not FillCause.TRADE:
+            self._tally.venue_closures[fill.cause.value.lower()] += 1
+        self._log.warning(event, client_id=fill.client_id, symbol=fill.symbol, trading_state="REDUCE_ONLY")
+
+    def _triggered(self, venue: Venue, update: Triggered) -> None:
+        """A conditional order became a plain one; it was accepted before, and counted at its worst case since."""
+        order = venue.desk.account.by_client(update.client_id)
+        if order is None or order.trigger is None:
+            return
+        venue.desk.account.put(msgspec.structs.replace(order, trigger=None))
+        self._journal.order_event(
+            order.client_id,
+            TRIGGERED,
+            update.at_ns,
+            order.state,
+            order.qty - order.remaining,
+            venue_order_id=update.venue_order_id,
+        )
+
+    def _funded(self, venue: Venue, update: Funded) -> None:
+        funding = update.funding
+        try:
+            if not self.ledger.fund(funding):
+                return
+        except FillError as error:
+            self._path.symbol_states[funding.symbol] = TradingState.REDUCE_ONLY
+            self.save_states()
+            self._log.error("FUNDING_QUARANTINED", error=str(error), symbol=funding.symbol)
+            return
+        self._book_leg(venue.desk.account, funding.venue, funding.account, funding.symbol, funding.position_side)
+        self._journal.paid(funding)
+        self.new_funding.append(funding)
 
     def _book_leg(
         self, account: Account, venue: str, account_name: str, symbol: str, position_side: PositionSide
@@ -302,7 +355,7 @@ class Settlement:
             key = (route, venue, account_name, symbol, position_side)
             line = self.ledger.holding(key)
             qty, cost, realised = qty + line.qty, cost + line.cost, realised + line.realised
-            earned = line.realised - line.fees.get(self._quote(symbol), ZERO)
+            earned = line.realised + line.funding - line.fees.get(self._quote(symbol), ZERO)
             account.earned += earned - self._earned.get(key, ZERO)
             self._earned[key] = earned
         entry = cost / qty if qty else ZERO

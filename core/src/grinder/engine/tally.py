@@ -23,6 +23,7 @@ class Tally:
         self.orders: Counter[tuple[str, str]] = Counter()
         self.routes: Counter[str] = Counter()
         self.rejects: Counter[str] = Counter()
+        self.venue_closures: Counter[str] = Counter()
         self.opened: Counter[str] = Counter()
         self.blocked_by: Counter[tuple[str, str]] = Counter()
         self.fills = FillCounts(("sim",))

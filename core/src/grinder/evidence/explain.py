@@ -40,6 +40,14 @@ class GateRow(msgspec.Struct, frozen=True):
     threshold: ThresholdRow | None = None
 
 
+class TriggerRow(msgspec.Struct, frozen=True):
+    """What a conditional order waits for, as it stands in a record."""
+
+    kind: str
+    price: Decimal
+    source: str = ""
+
+
 class OrderRow(msgspec.Struct, frozen=True):
     """What was wanted, as it stands in a record."""
 
@@ -52,6 +60,7 @@ class OrderRow(msgspec.Struct, frozen=True):
     wanted_notional: Decimal | None = None
     reduce_only: bool = False
     position_side: str = ""
+    trigger: TriggerRow | None = None
     target: str = ""
 
 
@@ -149,10 +158,21 @@ def wanted(order: OrderRow) -> str:
         return f"CANCEL {order.target} ({order.side} {order.symbol})"
     amount = str(order.wanted_qty or "") or (f"for {order.wanted_notional}" if order.wanted_notional else "")
     price = f"at {order.price}" if order.price is not None else "at market"
-    extras = [order.tif, *(["reduce-only"] if order.reduce_only else []), order.position_side]
+    extras = [
+        _condition(order.trigger),
+        order.tif,
+        *(["reduce-only"] if order.reduce_only else []),
+        order.position_side,
+    ]
     text = " ".join(word for word in (order.side, amount, order.symbol, price) if word)
     text = f"{text} ({', '.join(word for word in extras if word)})"
     return f"AMEND {order.target} to {text}" if order.kind == "AMEND" else text
+
+
+def _condition(trigger: TriggerRow | None) -> str:
+    if trigger is None:
+        return ""
+    return f"{trigger.kind.replace('_', '-').lower()} at {trigger.price} by {trigger.source.lower()} price"
 
 
 def _market(row: DecisionRow) -> str:

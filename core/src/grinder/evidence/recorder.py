@@ -12,10 +12,11 @@ from typing import Any, Final
 import msgspec
 
 from grinder.evidence.lines import LineFile
-from grinder.types import Fill
+from grinder.types import Fill, FillCause, Funding
 
 DECISIONS: Final = "decisions.jsonl"
 FILLS: Final = "fills.jsonl"
+FUNDING: Final = "funding.jsonl"
 
 canonical = msgspec.json.Encoder(order="deterministic").encode
 """The one encoding of records: sorted keys, no blanks, decimals as text, NaN as null."""
@@ -23,7 +24,7 @@ canonical = msgspec.json.Encoder(order="deterministic").encode
 
 def fill_record(fill: Fill) -> dict[str, Any]:
     """The fill as plain data: what ``fills.jsonl`` holds. ``ts_ns`` is when it reached us, on the injected clock."""
-    return {
+    row = {
         "trade_id": fill.trade_id,
         "ts_ns": fill.local_ns,
         "exchange_ns": fill.exchange_ns,
@@ -41,10 +42,29 @@ def fill_record(fill: Fill) -> dict[str, Any]:
         "fee_asset": fill.fee_asset,
         "maker": fill.maker,
     }
+    return row if fill.cause is FillCause.TRADE else row | {"cause": fill.cause.value}
+
+
+def funding_record(funding: Funding) -> dict[str, Any]:
+    """The payment as plain data: what ``funding.jsonl`` holds. ``ts_ns`` is when it reached us."""
+    return {
+        "funding_ns": funding.funding_ns,
+        "ts_ns": funding.local_ns,
+        "route": funding.route.value,
+        "venue": funding.venue,
+        "account": funding.account,
+        "symbol": funding.symbol,
+        "position_side": funding.position_side.value,
+        "rate": funding.rate,
+        "mark": funding.mark,
+        "qty": funding.qty,
+        "amount": funding.amount,
+        "asset": funding.asset,
+    }
 
 
 class Recorder:
-    """The records of decisions and fills of one run, in ``out``.
+    """The records of decisions, fills and funding payments of one run, in ``out``.
 
     Attributes:
         run_id: the run that these are records of; never in the records themselves.
@@ -54,6 +74,7 @@ class Recorder:
         self.run_id = run_id
         self._decisions = LineFile(out / DECISIONS)
         self._fills = LineFile(out / FILLS)
+        self._funding = LineFile(out / FUNDING)
 
     def decision(self, record: bytes) -> None:
         """Record one decision: its :func:`canonical` line, without newline."""
@@ -63,30 +84,39 @@ class Recorder:
         """Record one fill: its :func:`canonical` line, without newline."""
         self._fills.append(record)
 
+    def funding(self, record: bytes) -> None:
+        """Record one funding payment: its :func:`canonical` line, without newline."""
+        self._funding.append(record)
+
     def flush(self) -> None:
         """Hand everything to the operating system; call it on a timer when live."""
-        self._decisions.flush()
-        self._fills.flush()
+        for file in self._files:
+            file.flush()
 
-    def restore(self, decisions: Iterable[bytes], fills: Iterable[bytes]) -> None:
-        """Rewrite both files from the journal, atomically, and continue after them. Failure is in ``error``."""
+    def restore(self, decisions: Iterable[bytes], fills: Iterable[bytes], funding: Iterable[bytes] = ()) -> None:
+        """Rewrite the files from the journal, atomically, and continue after them. Failure is in ``error``."""
         self._decisions.restore(decisions)
         self._fills.restore(fills)
+        self._funding.restore(funding)
 
     def close(self) -> None:
-        """Flush and close both files; nothing is recorded afterwards."""
-        self._decisions.close()
-        self._fills.close()
+        """Flush and close the files; nothing is recorded afterwards."""
+        for file in self._files:
+            file.close()
+
+    @property
+    def _files(self) -> tuple[LineFile, ...]:
+        return self._decisions, self._fills, self._funding
 
     @property
     def error(self) -> str:
         """Why records wait or are lost, and what to do; empty when all is well."""
-        return self._decisions.error or self._fills.error
+        return next((file.error for file in self._files if file.error), "")
 
     @property
     def lost(self) -> int:
         """Records that are not in the files and will not be until they are rebuilt."""
-        return self._decisions.lost + self._fills.lost
+        return sum(file.lost for file in self._files)
 
     @property
     def decisions(self) -> int:

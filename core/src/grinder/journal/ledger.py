@@ -17,7 +17,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from grinder.errors import StateError
-from grinder.types import Fill, Position, PositionSide, Route, Side
+from grinder.types import Fill, Funding, Position, PositionSide, Route, Side
 
 FillKey: TypeAlias = tuple[str, str, str, str]
 """Venue, account, symbol, trade id: what makes a fill one fill."""
@@ -55,7 +55,8 @@ def fill_key(fill: Fill) -> FillKey:
 class Holding(msgspec.Struct, gc=False):
     """One line of the ledger. Quantities in base units, money in quote units, fees signed (a rebate is negative).
 
-    ``qty`` is signed; ``cost`` is the signed cost of what is open; ``volume`` is all that was traded, in quote units.
+    ``qty`` is signed; ``cost`` is the signed cost of what is open; ``volume`` is all that was traded, in quote units;
+    ``funding`` is what was received, less what was paid.
     """
 
     qty: Decimal = ZERO
@@ -63,6 +64,7 @@ class Holding(msgspec.Struct, gc=False):
     realised: Decimal = ZERO
     volume: Decimal = ZERO
     fees: dict[str, Decimal] = msgspec.field(default_factory=dict)
+    funding: Decimal = ZERO
     maker_fills: int = 0
     taker_fills: int = 0
 
@@ -105,7 +107,17 @@ class Ledger:
         is_known: asked about keys that may have been forgotten; the journal's unique index answers.
     """
 
-    __slots__ = ("_forgot", "_holdings", "_is_known", "_remember", "_seen", "_sides", "fills", "unexpected_sides")
+    __slots__ = (
+        "_forgot",
+        "_funded",
+        "_holdings",
+        "_is_known",
+        "_remember",
+        "_seen",
+        "_sides",
+        "fills",
+        "unexpected_sides",
+    )
 
     def __init__(
         self,
@@ -116,6 +128,7 @@ class Ledger:
     ) -> None:
         self._holdings: dict[LedgerKey, Holding] = {}
         self._seen: OrderedDict[FillKey, None] = OrderedDict()
+        self._funded: dict[LedgerKey, int] = {}
         self._remember = remember if is_known is not None else 0
         self._forgot = False
         self._is_known = is_known
@@ -157,6 +170,28 @@ class Ledger:
         else:
             holding.taker_fills += 1
         self.fills += 1
+
+    def fund(self, funding: Funding) -> bool:
+        """Book a funding payment; payments of a position come in the order of their instants.
+
+        Returns:
+            False when it, or one of a later instant, was booked before, and nothing was changed.
+
+        Raises:
+            FillError: its amount or time make no sense; nothing was changed.
+        """
+        key = (funding.route, funding.venue, funding.account, funding.symbol, funding.position_side)
+        if not (_sensible(funding.amount) and 0 < funding.funding_ns < _MAX_NS):
+            what = f"{funding.amount} {funding.asset} on {funding.symbol} at {funding.funding_ns} ns"
+            raise FillError(f"funding of {funding.venue} cannot be booked: amount or time is out of range ({what})")
+        if funding.funding_ns <= self._funded.get(key, 0):
+            return False
+        self._funded[key] = funding.funding_ns
+        holding = self._holdings.get(key)
+        if holding is None:
+            holding = self._holdings[key] = Holding()
+        holding.funding = _EXACT.add(holding.funding, funding.amount)
+        return True
 
     def _keep(self, key: FillKey) -> None:
         seen = self._seen

@@ -23,13 +23,14 @@ from grinder.journal.records import (
     Row,
     event_of,
     fill_of,
+    funding_of,
     intact,
     intent_intact,
     order_after,
     order_of,
 )
 from grinder.journal.schema import EVERYTHING
-from grinder.types import FINAL_STATES, Fill
+from grinder.types import FINAL_STATES, Fill, Funding
 
 _BY_INTENT: Final = "SELECT * FROM intents WHERE intent_id = ?"
 _EVENTS: Final = "SELECT * FROM order_events WHERE client_id = ? ORDER BY seq"
@@ -132,6 +133,12 @@ class Reader:
         for row in self._rows("SELECT * FROM fills ORDER BY seq"):
             yield fill_of(row)
 
+    def funding(self) -> Iterator[Funding]:
+        """Every funding payment, in the order of their instants."""
+        sql = "SELECT * FROM funding ORDER BY funding_ns, venue, account, symbol, position_side"
+        for row in self._rows(sql):
+            yield funding_of(row)
+
     def has_fill(self, key: FillKey) -> bool:
         """Whether a fill is on record."""
         sql = "SELECT 1 FROM fills WHERE (venue, account, symbol, trade_id) = (?, ?, ?, ?)"
@@ -172,6 +179,8 @@ class Reader:
         ledger = Ledger(position_mode, is_known=self.has_fill)
         for fill in self.fills():
             ledger.restore(fill)
+        for payment in self.funding():
+            ledger.fund(payment)
         return Recovered(
             tag=self.tag,
             generation=self.generation,

@@ -10,16 +10,34 @@ from zlib import crc32
 import msgspec
 
 from grinder.journal.ledger import Ledger
-from grinder.types import Fill, IntentKind, OpenOrder, OrderState, PositionSide, Route, Side
+from grinder.types import (
+    Fill,
+    FillCause,
+    Funding,
+    IntentKind,
+    OpenOrder,
+    OrderState,
+    PositionSide,
+    Route,
+    Side,
+    Trigger,
+    TriggerKind,
+    TriggerSource,
+)
 
 Row: TypeAlias = tuple[Any, ...]
-_NO_ORDER: Final = (None,) * 13
+_NO_ORDER: Final = (None,) * 14
+TRIGGERED: Final = "TRIGGERED"
+"""Kind of the event after which a conditional order is a plain one."""
 CursorKey: TypeAlias = tuple[str, str, str]
 """Venue, account, symbol."""
 
 
 class OrderRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """An order as the journal knows it. ``qty`` and ``price`` are as last amended; ``created_ns`` is the intent's."""
+    """An order as the journal knows it. ``qty`` and ``price`` are as last amended; ``created_ns`` is the intent's.
+
+    ``trigger`` is that of a conditional order which has not fired.
+    """
 
     intent_id: str
     client_id: str
@@ -36,6 +54,7 @@ class OrderRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     origin: str
     target_client_id: str
     created_ns: int
+    trigger: Trigger | None = None
     state: OrderState = OrderState.INTENT
     filled_qty: Decimal = Decimal(0)
     venue_order_id: str = ""
@@ -57,6 +76,7 @@ class OrderRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True):
             route=self.route,
             origin=self.origin,
             created_ns=self.created_ns,
+            trigger=self.trigger,
         )
 
 
@@ -140,6 +160,7 @@ def intent_row(seq: int, intent_id: str, ts_ns: int, record: bytes, order: Order
             str(o.qty),
             None if o.price is None else str(o.price),
             1 if o.reduce_only else 0,
+            _trigger_text(o.trigger),
             o.route.value,
             o.venue,
             o.account,
@@ -158,7 +179,7 @@ def intent_intact(row: Row) -> bool:
 def order_of(row: Row) -> OrderRecord:
     """The order in a row of ``intents``, as it was when it was decided."""
     _, intent_id, ts_ns, client_id, kind, symbol, side, position_side, qty, price, reduce_only, *rest = row
-    route, venue, account, origin, target_client_id, created_ns, _, _ = rest
+    triggered, route, venue, account, origin, target_client_id, created_ns, _, _ = rest
     return OrderRecord(
         intent_id=intent_id,
         client_id=client_id,
@@ -175,8 +196,20 @@ def order_of(row: Row) -> OrderRecord:
         origin=origin,
         target_client_id=target_client_id,
         created_ns=created_ns,
+        trigger=_trigger_of(triggered),
         updated_ns=ts_ns,
     )
+
+
+def _trigger_text(trigger: Trigger | None) -> str | None:
+    return None if trigger is None else f"{trigger.kind.value} {trigger.source.value} {trigger.price}"
+
+
+def _trigger_of(text: str | None) -> Trigger | None:
+    if text is None:
+        return None
+    kind, source, price = text.split(" ")
+    return Trigger(TriggerKind(kind), Decimal(price), TriggerSource(source))
 
 
 def event_of(row: Row) -> LoggedEvent:
@@ -205,6 +238,7 @@ def order_after(order: OrderRecord, event: LoggedEvent) -> OrderRecord:
         qty=order.qty if event.qty is None else event.qty,
         price=order.price if event.price is None else event.price,
         venue_order_id=event.venue_order_id or order.venue_order_id,
+        trigger=None if event.kind == TRIGGERED else order.trigger,
         updated_ns=event.ts_ns,
     )
 
@@ -230,13 +264,14 @@ def fill_row(seq: int, fill: Fill) -> Row:
         1 if f.maker else 0,
         f.exchange_ns,
         f.local_ns,
+        f.cause.value,
     )
 
 
 def fill_of(row: Row) -> Fill:
     """The fill in a row of ``fills``."""
     _, venue, account, symbol, trade_id, route, position_side, client_id, intent_id, side, price, qty, *rest = row
-    fee, fee_asset, maker, exchange_ns, local_ns, _ = rest
+    fee, fee_asset, maker, exchange_ns, local_ns, cause, _ = rest
     return Fill(
         route=Route(route),
         venue=venue,
@@ -253,5 +288,44 @@ def fill_of(row: Row) -> Fill:
         fee_asset=fee_asset,
         maker=bool(maker),
         exchange_ns=exchange_ns,
+        local_ns=local_ns,
+        cause=FillCause(cause),
+    )
+
+
+def funding_row(funding: Funding) -> Row:
+    """Row of ``funding``."""
+    f = funding
+    return signed(
+        f.venue,
+        f.account,
+        f.symbol,
+        f.position_side.value,
+        f.funding_ns,
+        f.route.value,
+        str(f.rate),
+        str(f.mark),
+        str(f.qty),
+        str(f.amount),
+        f.asset,
+        f.local_ns,
+    )
+
+
+def funding_of(row: Row) -> Funding:
+    """The payment in a row of ``funding``."""
+    venue, account, symbol, position_side, funding_ns, route, rate, mark, qty, amount, asset, local_ns, _ = row
+    return Funding(
+        route=Route(route),
+        venue=venue,
+        account=account,
+        symbol=symbol,
+        position_side=PositionSide(position_side),
+        funding_ns=funding_ns,
+        rate=Decimal(rate),
+        mark=Decimal(mark),
+        qty=Decimal(qty),
+        amount=Decimal(amount),
+        asset=asset,
         local_ns=local_ns,
     )

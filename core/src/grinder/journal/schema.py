@@ -16,12 +16,12 @@ from typing import Final
 APPLICATION_ID: Final = 0x67726E64
 """Marks the file as grinder's (``grnd``)."""
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 ARCHIVED_TABLES: Final = {
     "intents": """CREATE TABLE {schema}intents (
     seq INTEGER PRIMARY KEY, intent_id TEXT NOT NULL UNIQUE, ts_ns INTEGER NOT NULL, client_id TEXT NOT NULL,
-    kind TEXT, symbol TEXT, side TEXT, position_side TEXT, qty TEXT, price TEXT, reduce_only INTEGER,
+    kind TEXT, symbol TEXT, side TEXT, position_side TEXT, qty TEXT, price TEXT, reduce_only INTEGER, triggered TEXT,
     route TEXT, venue TEXT, account TEXT, origin TEXT, target_client_id TEXT, created_ns INTEGER,
     record BLOB NOT NULL, crc INTEGER NOT NULL)""",
     "order_events": """CREATE TABLE {schema}order_events (
@@ -38,7 +38,12 @@ TABLES: Final = (
     trade_id TEXT NOT NULL, route TEXT NOT NULL, position_side TEXT NOT NULL, client_id TEXT NOT NULL,
     intent_id TEXT NOT NULL, side TEXT NOT NULL, price TEXT NOT NULL, qty TEXT NOT NULL, fee TEXT NOT NULL,
     fee_asset TEXT NOT NULL, maker INTEGER NOT NULL, exchange_ns INTEGER NOT NULL, local_ns INTEGER NOT NULL,
-    crc INTEGER NOT NULL, UNIQUE (venue, account, symbol, trade_id))""",
+    cause TEXT NOT NULL, crc INTEGER NOT NULL, UNIQUE (venue, account, symbol, trade_id))""",
+    """CREATE TABLE funding (
+    venue TEXT, account TEXT, symbol TEXT, position_side TEXT, funding_ns INTEGER, route TEXT NOT NULL,
+    rate TEXT NOT NULL, mark TEXT NOT NULL, qty TEXT NOT NULL, amount TEXT NOT NULL, asset TEXT NOT NULL,
+    local_ns INTEGER NOT NULL, crc INTEGER NOT NULL,
+    PRIMARY KEY (venue, account, symbol, position_side, funding_ns)) WITHOUT ROWID""",
     """CREATE TABLE cursors (
     venue TEXT, account TEXT, symbol TEXT, last_exchange_ns INTEGER NOT NULL, last_trade_id TEXT NOT NULL,
     updated_ns INTEGER NOT NULL, crc INTEGER NOT NULL, PRIMARY KEY (venue, account, symbol)) WITHOUT ROWID""",
@@ -50,16 +55,19 @@ EVERYTHING: Final = (
     "SELECT * FROM intents",
     "SELECT * FROM order_events",
     "SELECT * FROM fills",
+    "SELECT * FROM funding",
     "SELECT * FROM cursors",
     "SELECT * FROM state",
 )
 
 # Writing a row once more changes nothing, so that a commit whose outcome is in doubt can be repeated.
-INSERT_INTENT: Final = """INSERT INTO intents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT_INTENT: Final = """INSERT INTO intents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (seq) DO NOTHING"""
 INSERT_EVENT: Final = """INSERT INTO order_events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (seq) DO NOTHING"""
-INSERT_FILL: Final = """INSERT INTO fills VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT_FILL: Final = """INSERT INTO fills VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO NOTHING"""
+INSERT_FUNDING: Final = """INSERT INTO funding VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO NOTHING"""
 PUT_META: Final = "INSERT OR REPLACE INTO meta VALUES (?, ?, ?)"
 PUT_STATE: Final = "INSERT OR REPLACE INTO state VALUES (?, ?, ?)"

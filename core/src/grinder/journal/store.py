@@ -23,17 +23,18 @@ from grinder.journal.files import NAME, Sync, damaged
 from grinder.journal.identity import random_tag
 from grinder.journal.ledger import FillKey
 from grinder.journal.reading import Reader
-from grinder.journal.records import OrderRecord, Row, fill_row, intent_row, signed
+from grinder.journal.records import OrderRecord, Row, fill_row, funding_row, intent_row, signed
 from grinder.journal.schema import (
     ADVANCE_CURSOR,
     INSERT_EVENT,
     INSERT_FILL,
+    INSERT_FUNDING,
     INSERT_INTENT,
     LAST_SEQ,
     PUT_META,
     PUT_STATE,
 )
-from grinder.types import Fill, OrderState
+from grinder.types import Fill, Funding, OrderState
 
 
 class JournalUnavailable(StateError):  # noqa: N818 - named like its reason code, JOURNAL_UNAVAILABLE
@@ -217,6 +218,10 @@ class Journal(Reader):
             rows.append((ADVANCE_CURSOR, signed(*cursor)))
         self._seq = seq
         self._batch.extend(rows)
+
+    def paid(self, funding: Funding) -> None:
+        """Append a funding payment that the ledger has just booked."""
+        self._batch.append((INSERT_FUNDING, funding_row(funding)))
 
     def advance_cursor(
         self, venue: str, account: str, symbol: str, *, exchange_ns: int, trade_id: str, updated_ns: int
