@@ -74,7 +74,7 @@ def test_files_are_for_the_owner_only_even_if_they_were_not(tmp_path):
     assert {p.name: p.stat().st_mode & 0o777 for p in tmp_path.iterdir()} == {
         "decisions.jsonl": 0o600,
         "fills.jsonl": 0o600,
-        "funding.jsonl": 0o600,
+        "payments.jsonl": 0o600,
     }
 
 
@@ -207,7 +207,7 @@ def test_resume_rewrites_both_files_and_the_hash_equals_an_unbroken_run(tmp_path
     assert resumed.decisions_sha256 == whole.decisions_sha256 == resumed.fills_sha256
     assert path.read_bytes() == (tmp_path / "whole/decisions.jsonl").read_bytes()
     assert path.stat().st_mode & 0o777 == 0o600
-    assert names(tmp_path / "broken") == ["decisions.jsonl", "fills.jsonl", "funding.jsonl"]
+    assert names(tmp_path / "broken") == ["decisions.jsonl", "fills.jsonl", "payments.jsonl"]
 
 
 def test_a_journal_that_cannot_be_read_leaves_the_old_records(tmp_path):
@@ -222,7 +222,7 @@ def test_a_journal_that_cannot_be_read_leaves_the_old_records(tmp_path):
     with pytest.raises(StateError):
         recorder.restore(broken(), [])
     assert (tmp_path / "decisions.jsonl").read_bytes() == LINE + b"\n"
-    assert names(tmp_path) == ["decisions.jsonl", "fills.jsonl", "funding.jsonl"]
+    assert names(tmp_path) == ["decisions.jsonl", "fills.jsonl", "payments.jsonl"]
     recorder.close()
 
 

@@ -12,6 +12,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from grinder.errors import StateError
@@ -23,9 +24,10 @@ from grinder.journal.store import Journal, JournalUnavailable
 from grinder.types import (
     Fill,
     FillCause,
-    Funding,
     IntentKind,
     OrderState,
+    Payment,
+    PaymentKind,
     PositionSide,
     Route,
     Side,
@@ -501,30 +503,36 @@ def test_a_conditional_order_is_conditional_until_it_has_fired(tmp_path):
     assert triggers == {"i1": trigger, "i2": None}
 
 
-def test_funding_and_the_cause_of_a_fill_survive(tmp_path):
-    order = make_order("i1")
-    fill = make_fill("7", order, cause=FillCause.LIQUIDATION, client_id="autoclose-1", intent_id="")
-    payment = Funding(
+def test_payments_and_the_cause_of_a_fill_survive(tmp_path):
+    fill = make_fill("7", make_order("i1"), cause=FillCause.LIQUIDATION, client_id="autoclose-1", intent_id="")
+    funding = Payment(
+        kind=PaymentKind.FUNDING,
+        payment_id="BTCUSDT 5",
         route=Route.PAPER,
         venue="paper",
         account="main",
         symbol="BTCUSDT",
         position_side=PositionSide.BOTH,
-        funding_ns=5,
+        amount=D("0.00600005"),
+        asset="USDT",
+        at_ns=5,
+        local_ns=6,
         rate=D("-0.0001"),
         mark=D("60000.5"),
         qty=D("0.001"),
-        amount=D("0.00600005"),
-        asset="USDT",
-        local_ns=6,
     )
+    fee = msgspec.structs.replace(funding, kind=PaymentKind.LIQUIDATION_FEE, rate=None, mark=None, qty=None)
     journal = Journal.open(tmp_path, sync="process", tag=TAG)
     journal.fill(fill)
-    journal.paid(payment)
-    journal.paid(payment)
+    for payment in (funding, fee, funding):
+        journal.payment(payment)
+    assert journal.has_payment(("paper", "main", "FUNDING", "BTCUSDT 5"))
     journal.close()
     with Reader.open(tmp_path) as reader:
         assert list(reader.fills()) == [fill]
-        assert list(reader.funding()) == [payment]
-        (holding,) = (holding for _, holding in reader.recover().ledger.holdings())
-    assert holding.funding == payment.amount
+        assert list(reader.payments()) == [funding, fee]
+        assert reader.has_payment(("paper", "main", "LIQUIDATION_FEE", "BTCUSDT 5"))
+        recovered = reader.recover()
+        (holding,) = (holding for _, holding in recovered.ledger.holdings())
+        assert not recovered.ledger.pay(fee)
+    assert holding.payments == {PaymentKind.FUNDING: funding.amount, PaymentKind.LIQUIDATION_FEE: fee.amount}

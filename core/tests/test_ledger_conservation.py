@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from grinder.errors import StateError
 from grinder.journal.ledger import FillError, Ledger, PositionMode, fill_key
-from grinder.types import Fill, Funding, PositionSide, Route, Side
+from grinder.types import Fill, Payment, PaymentKind, PositionSide, Route, Side
 
 KEY = (Route.PAPER, "paper", "main", "BTCUSDT", PositionSide.BOTH)
 D = Decimal
@@ -250,34 +250,54 @@ def test_a_fill_that_makes_no_sense_is_refused_and_changes_nothing(wrong):
     assert issubclass(FillError, StateError)
 
 
-def make_funding(funding_ns, amount, **other):
-    fields = {"rate": D("0.0001"), "mark": D(60000), "qty": D("0.5"), "asset": "USDT", "local_ns": funding_ns}
-    return Funding(
+def make_payment(payment_id, amount, kind=PaymentKind.FUNDING, at_ns=5, **other):
+    return Payment(
+        kind=kind,
+        payment_id=payment_id,
         route=KEY[0],
         venue=KEY[1],
         account=KEY[2],
         symbol=KEY[3],
         position_side=KEY[4],
-        funding_ns=funding_ns,
         amount=D(amount),
-        **(fields | other),
+        asset="USDT",
+        at_ns=at_ns,
+        local_ns=at_ns,
+        **other,
     )
 
 
-def test_a_funding_payment_counts_once_and_is_not_a_trade():
+def test_a_payment_counts_once_and_is_not_a_trade():
     ledger = ledger_of((BUY, "0.5", "60000"))
-    assert ledger.fund(make_funding(10, "-3"))
-    assert not ledger.fund(make_funding(10, "-3"))
-    assert ledger.fund(make_funding(20, "1.5"))
-    assert not ledger.fund(make_funding(10, "-3")), "instants come in order: an older one was booked"
+    assert ledger.pay(make_payment("1", "-3"))
+    assert not ledger.pay(make_payment("1", "-3"))
+    assert ledger.pay(make_payment("2", "1.5"))
+    assert ledger.pay(make_payment("1", "-7", PaymentKind.LIQUIDATION_FEE)), "ids are unique within a kind"
     holding = ledger.holding(KEY)
-    assert holding.funding == D("-1.5")
+    assert holding.payments == {PaymentKind.FUNDING: D("-1.5"), PaymentKind.LIQUIDATION_FEE: D(-7)}
+    assert holding.received == D("-8.5")
     assert (holding.qty, holding.realised, holding.fees) == (D("0.5"), D(0), {"USDT": D(0)})
 
 
-@pytest.mark.parametrize(("funding_ns", "amount"), [(0, "1"), (-5, "1"), (2**63, "1"), (5, "NaN"), (5, "1E+30")])
-def test_a_funding_payment_that_makes_no_sense_is_refused(funding_ns, amount):
+def test_payments_that_memory_has_forgotten_are_looked_up():
+    asked = []
+
+    def is_paid(key):
+        asked.append(key)
+        return True
+
+    ledger = Ledger(remember=2, is_known=lambda key: False, is_paid=is_paid)
+    for number in range(4):
+        ledger.restore_payment(make_payment(str(number), "1"))
+    assert not ledger.pay(make_payment("0", "1"))
+    assert asked == [("paper", "main", "FUNDING", "0")]
+    assert not ledger.pay(make_payment("3", "1"))
+    assert len(asked) == 1, "the latest are remembered"
+
+
+@pytest.mark.parametrize(("at_ns", "amount"), [(-5, "1"), (2**63, "1"), (5, "NaN"), (5, "1E+30")])
+def test_a_payment_that_makes_no_sense_is_refused(at_ns, amount):
     ledger = Ledger()
-    with pytest.raises(FillError, match="funding of paper cannot be booked"):
-        ledger.fund(make_funding(funding_ns, amount))
-    assert ledger.fund(make_funding(5, "1"))
+    with pytest.raises(FillError, match="payment '1' of paper cannot be booked"):
+        ledger.pay(make_payment("1", amount, at_ns=at_ns))
+    assert ledger.pay(make_payment("1", "1"))

@@ -46,9 +46,9 @@ if TYPE_CHECKING:
         ExchangeSnapshot,
         Filled,
         Found,
-        Funded,
         MarketReader,
         NotFound,
+        Paid,
         QueryFailed,
         Rejected,
         Simulated,
@@ -76,7 +76,6 @@ if TYPE_CHECKING:
         FeedStatus,
         Fill,
         FillCause,
-        Funding,
         IntentKind,
         Level,
         MarketEvent,
@@ -85,6 +84,8 @@ if TYPE_CHECKING:
         OpenOrder,
         OrderIntent,
         OrderState,
+        Payment,
+        PaymentKind,
         Position,
         PositionSide,
         Risk,
@@ -111,7 +112,7 @@ _HOME = {
     "errors": "ConfigError GrinderError InputError PluginError SafetyError StateError VenueError",
     "exchange": (
         "Accepted Amended BookReader CancelRejected Cancelled Exchange ExchangeContext ExchangeSnapshot "
-        "Filled Found Funded MarketReader NotFound QueryFailed Rejected Simulated Triggered Unknown Update "
+        "Filled Found MarketReader NotFound Paid QueryFailed Rejected Simulated Triggered Unknown Update "
         "VenueOrder VenuePosition"
     ),
     "host.hookspecs": "HOOK_API PluginContext hookimpl",
@@ -119,9 +120,10 @@ _HOME = {
     "reconcile.report": "Mismatch MismatchKind PlannedAction ReconcileReport RemediationPlan RemediationStep",
     "settings.plugin": "GateSettings PluginSettings Section",
     "types": (
-        "AccountView BookDelta BookSnapshot FeedStatus Fill FillCause Funding IntentKind Level MarkPrice "
-        "MarketEvent MarketView OpenOrder OrderIntent OrderState Position PositionSide Risk Route RuntimeView "
-        "Side Strategy TimeInForce TopOfBook Trade TradingState Trigger TriggerKind TriggerSource"
+        "AccountView BookDelta BookSnapshot FeedStatus Fill FillCause IntentKind Level MarkPrice "
+        "MarketEvent MarketView OpenOrder OrderIntent OrderState Payment PaymentKind Position PositionSide "
+        "Risk Route RuntimeView Side Strategy TimeInForce TopOfBook Trade TradingState Trigger TriggerKind "
+        "TriggerSource"
     ),
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names.split()}
@@ -153,8 +155,6 @@ __all__ = [
     "FillCause",
     "Filled",
     "Found",
-    "Funded",
-    "Funding",
     "GateInfo",
     "GateSettings",
     "GrinderError",
@@ -176,6 +176,9 @@ __all__ = [
     "OrderIntent",
     "OrderState",
     "Outcome",
+    "Paid",
+    "Payment",
+    "PaymentKind",
     "PlannedAction",
     "PluginContext",
     "PluginError",

@@ -16,7 +16,7 @@ import msgspec
 from grinder.clock import Clock
 from grinder.decisions import Admitted
 from grinder.instruments import Instrument
-from grinder.types import Fill, Funding, MarketEvent, OrderState, PositionSide, Side, Trigger
+from grinder.types import Fill, MarketEvent, OrderState, Payment, PositionSide, Side, Trigger
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
@@ -83,10 +83,10 @@ class Triggered(msgspec.Struct, frozen=True, gc=False):
     at_ns: int
 
 
-class Funded(msgspec.Struct, frozen=True, gc=False):
-    """A funding payment. It may arrive twice."""
+class Paid(msgspec.Struct, frozen=True, gc=False):
+    """A payment, such as funding. It may arrive twice."""
 
-    funding: Funding
+    payment: Payment
 
 
 class Filled(msgspec.Struct, frozen=True, gc=False):
@@ -150,12 +150,18 @@ class VenueOrder(msgspec.Struct, frozen=True, gc=False):
 
 
 class ExchangeSnapshot(msgspec.Struct, frozen=True):
-    """What the venue says it holds. None means that the read failed: unknown, never "flat"."""
+    """What the venue says it holds. None means that the read failed: unknown, never "flat".
+
+    ``fills`` and ``payments`` are the latest of the venue's own making (liquidations, funding, ...), for which no order
+    can be asked; what is known already counts once.
+    """
 
     as_of_ns: int
     orders: tuple[VenueOrder, ...] | None
     positions: tuple[VenuePosition, ...] | None
     balance: Decimal | None
+    fills: tuple[Fill, ...] = ()
+    payments: tuple[Payment, ...] = ()
 
 
 Update: TypeAlias = (
@@ -167,7 +173,7 @@ Update: TypeAlias = (
     | Amended
     | Triggered
     | Filled
-    | Funded
+    | Paid
     | Found
     | NotFound
     | QueryFailed

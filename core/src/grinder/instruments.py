@@ -12,7 +12,11 @@ from grinder.errors import InputError
 
 
 class Instrument(msgspec.Struct, frozen=True, kw_only=True):
-    """Venue rules of one linear symbol. Prices and notionals in ``quote``, quantities in ``base``."""
+    """Venue rules of one linear symbol. Prices and notionals in ``quote``, quantities in ``base``.
+
+    ``max_market_qty`` is the largest market order, where the venue has a limit of its own for them. A market order is
+    filled no further than ``market_bound`` (a fraction) from the mark price.
+    """
 
     symbol: str
     base: str
@@ -26,27 +30,36 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     taker_fee: Decimal = Decimal("0.0005")
     collar_up: Decimal = Decimal("1.05")
     collar_down: Decimal = Decimal("0.95")
+    max_market_qty: Decimal | None = None
+    market_bound: Decimal = Decimal("0.05")
     source: str = "table"
 
+    @property
+    def most_at_market(self) -> Decimal:
+        """Largest quantity of a market order."""
+        return self.max_qty if self.max_market_qty is None else self.max_market_qty
 
-def _row(symbol: str, base: str, tick: str, lot: str, min_notional: str) -> Instrument:
+
+def _row(base: str, tick: str, min_notional: str, most: str, most_at_market: str) -> Instrument:
+    lot = "0.001"
     return Instrument(
-        symbol=symbol,
+        symbol=f"{base}USDT",
         base=base,
         quote="USDT",
         tick_size=Decimal(tick),
         lot_size=Decimal(lot),
         min_qty=Decimal(lot),
-        max_qty=Decimal(1000) if base == "BTC" else Decimal(10000),
+        max_qty=Decimal(most),
         min_notional=Decimal(min_notional),
+        max_market_qty=Decimal(most_at_market),
     )
 
 
 TABLE: Mapping[str, Instrument] = {
     row.symbol: row
     for row in (
-        _row("BTCUSDT", "BTC", "0.10", "0.001", "100"),
-        _row("ETHUSDT", "ETH", "0.01", "0.001", "20"),
+        _row("BTC", "0.10", "100", "1000", "120"),
+        _row("ETH", "0.01", "20", "10000", "2000"),
     )
 }
 """Binance USD-M perpetuals as of 2025-08 (exchangeInfo), for recordings that carry none."""
@@ -78,6 +91,7 @@ def _from_entry(entry: Mapping[str, Any], path: str, line: int) -> Instrument:
         price, lot = filters["PRICE_FILTER"], filters["LOT_SIZE"]
         notional = filters.get("MIN_NOTIONAL") or filters.get("NOTIONAL") or {}
         percent = filters.get("PERCENT_PRICE", {})
+        at_market = filters.get("MARKET_LOT_SIZE", {}).get("maxQty")
         return Instrument(
             symbol=entry["symbol"],
             base=entry["baseAsset"],
@@ -89,6 +103,8 @@ def _from_entry(entry: Mapping[str, Any], path: str, line: int) -> Instrument:
             min_notional=Decimal(notional.get("notional") or notional.get("minNotional") or "0"),
             collar_up=Decimal(percent.get("multiplierUp", "1.05")),
             collar_down=Decimal(percent.get("multiplierDown", "0.95")),
+            max_market_qty=Decimal(at_market) if at_market is not None and Decimal(at_market) > 0 else None,
+            market_bound=Decimal(entry.get("marketTakeBound", "0.05")),
             source="exchangeInfo",
         )
     except (KeyError, ArithmeticError, TypeError) as error:

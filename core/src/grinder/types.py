@@ -278,25 +278,35 @@ class Fill(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     cause: FillCause = FillCause.TRADE
 
 
-class Funding(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """One funding payment on one position. Unique per (venue, account, symbol, position side, ``funding_ns``).
+class PaymentKind(enum.StrEnum):
+    """Why the wallet changed other than by trading."""
 
-    ``qty`` is the signed position at the instant ``funding_ns``, ``amount`` the change of the wallet in ``asset``:
-    negative when paid, positive when received.
+    FUNDING = "FUNDING"
+    LIQUIDATION_FEE = "LIQUIDATION_FEE"
+    INSURANCE = "INSURANCE"
+
+
+class Payment(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """One change of the wallet that is no fill. ``payment_id`` is unique per (venue, account, kind).
+
+    ``amount`` is in ``asset``: positive when received, negative when paid. With funding come the ``rate``, the
+    ``mark`` price and the signed position (``qty``) of the instant ``at_ns``.
     """
 
+    kind: PaymentKind
+    payment_id: str
     route: Route
     venue: str
     account: str
     symbol: str
     position_side: PositionSide
-    funding_ns: int
-    rate: Decimal
-    mark: Decimal
-    qty: Decimal
     amount: Decimal
     asset: str
+    at_ns: int
     local_ns: int
+    rate: Decimal | None = None
+    mark: Decimal | None = None
+    qty: Decimal | None = None
 
 
 class Position(msgspec.Struct, frozen=True, gc=False):

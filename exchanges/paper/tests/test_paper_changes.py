@@ -34,7 +34,10 @@ def test_a_cancel_takes_the_order_out(rig):
     assert rig.query(order).state is OrderState.CANCELLED
 
 
-def test_less_at_the_same_price_keeps_the_place(rig):
+@pytest.mark.parametrize(("rules", "place"), [("bybit", "kept"), ("binance", "lost")])
+def test_whether_less_at_the_same_price_keeps_the_place_is_the_venues_choice(make_rig, rules, place):
+    rig = make_rig(rules=rules)
+    rig.book([("100.0", "5")], [("100.1", "5")])
     order = rig.buy("2", "100.0", GTX)
     rig.settle()
     rig.delta(bids=[("100.0", "1")])
@@ -43,7 +46,7 @@ def test_less_at_the_same_price_keeps_the_place(rig):
     rig.settle()
     assert [(str(u.price), str(u.qty)) for u in rig.said(Amended)] == [("100.0", "1.5")]
     rig.trade("100.0", "9", SELL)
-    assert rig.traded() == [(order, "100.0", "1.500", True)]
+    assert rig.traded() == ([(order, "100.0", "1.500", True)] if place == "kept" else [])
 
 
 @pytest.mark.parametrize(("qty", "price", "fill"), [("3", "100.0", "4"), ("2", "99.9", "6")])

@@ -25,7 +25,7 @@ class Account:
 
     Attributes:
         known: whether the balance is.
-        earned: realised PnL and funding less fees since the start, quote units.
+        earned: realised PnL and payments less fees since the start, quote units.
         unanswered: orders that the venue has not answered yet.
     """
 
@@ -45,7 +45,7 @@ class Account:
 
     @property
     def balance(self) -> Decimal:
-        """Wallet balance in quote units: what it was at the start, realised PnL and funding added, fees taken off."""
+        """Wallet balance in quote units: what it was at the start, realised PnL and payments added, fees taken off."""
         return self.start_balance + self.earned
 
     @property

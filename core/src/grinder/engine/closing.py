@@ -26,6 +26,7 @@ from grinder.evidence.summary import (
 )
 from grinder.gates.stats import COUNT_NAMES
 from grinder.instruments import Instrument
+from grinder.journal.ledger import Holding
 from grinder.market.state import MarketState
 from grinder.reasons import ReasonRegistry
 
@@ -68,7 +69,7 @@ def summarise(
     with localcontext(EXACT):
         fees = sum((amount for holding in holdings for amount in holding.fees.values()), ZERO)
         realised = sum((holding.realised for holding in holdings), ZERO)
-        funding = sum((holding.funding for holding in holdings), ZERO)
+        received = sum((holding.received for holding in holdings), ZERO)
         unrealised = sum(
             (
                 holding.unrealised(price)
@@ -77,7 +78,7 @@ def summarise(
             ),
             ZERO,
         )
-        net = money(realised + unrealised + funding - fees)
+        net = money(realised + unrealised + received - fees)
     by_reason = _by_reason(tally.reasons)
     return Summary(
         run_id=facts.run_id,
@@ -103,7 +104,7 @@ def summarise(
         maker_fills=sum(holding.maker_fills for holding in holdings),
         volume=sum((holding.volume for holding in holdings), ZERO),
         fees=fees,
-        funding=funding,
+        payments=_payments(holdings),
         venue_closures=dict(sorted(tally.venue_closures.items())),
         pnl=Pnl(realised=money(realised), unrealised=money(unrealised), net=net),
         positions=positions,
@@ -126,6 +127,15 @@ def summarise(
         reasons={code: reasons.meaning(code) for code in by_reason},
         example=tally.last_blocked,
     )
+
+
+def _payments(holdings: Sequence[Holding]) -> dict[str, Decimal]:
+    """What was received by kind, less what was paid."""
+    totals: dict[str, Decimal] = {}
+    for holding in holdings:
+        for kind, amount in holding.payments.items():
+            totals[kind.value.lower()] = totals.get(kind.value.lower(), ZERO) + amount
+    return dict(sorted(totals.items()))
 
 
 def _by_reason(counts: Counter[tuple[str, str]]) -> dict[str, int]:

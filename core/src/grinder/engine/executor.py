@@ -21,7 +21,7 @@ from grinder.engine.intents import examined
 from grinder.engine.path import OrderPath
 from grinder.engine.settlement import Settlement
 from grinder.engine.tally import Tally
-from grinder.evidence.recorder import Recorder, canonical, fill_record, funding_record
+from grinder.evidence.recorder import Recorder, canonical, fill_record, payment_record
 from grinder.host.manager import Host
 from grinder.journal.records import OrderRecord, Recovered
 from grinder.journal.store import Journal, JournalUnavailable
@@ -217,13 +217,13 @@ class Executor:
         for venue in settlement.venues:
             for update in venue.exchange.poll():
                 settlement.apply(venue, update)
-        told = settlement.new_fills or settlement.new_funding
+        told = settlement.new_fills or settlement.new_payments
         if (told or self.journal.pending > MAX_PENDING) and not await self.commit():
             return  # plugins hear of fills when they are durable
         fills, settlement.new_fills = settlement.new_fills, []
-        payments, settlement.new_funding = settlement.new_funding, []
+        payments, settlement.new_payments = settlement.new_payments, []
         for payment in payments:
-            self.recorder.funding(canonical(funding_record(payment)))
+            self.recorder.payment(canonical(payment_record(payment)))
         for fill in fills:
             self.recorder.fill(canonical(fill_record(fill)))
             self._host.on_fill(fill, self.settlement.by_route[fill.route].desk.face)

@@ -8,7 +8,7 @@ from grinder.clock import ManualClock
 from grinder.engine.executor import PROGRESS, Executor
 from grinder.engine.state import State
 from grinder.errors import StateError
-from grinder.evidence.recorder import canonical, fill_record, funding_record
+from grinder.evidence.recorder import canonical, fill_record, payment_record
 from grinder.types import FillCause, OrderState, TradingState
 
 UNCERTAIN = frozenset((OrderState.INTENT, OrderState.SENT, OrderState.UNKNOWN))
@@ -44,7 +44,7 @@ def recover(executor: Executor, state: State, clock: ManualClock) -> int:
     executor.recorder.restore(
         state.journal.decisions(),
         (canonical(fill_record(fill)) for fill in state.journal.fills()),
-        (canonical(funding_record(payment)) for payment in state.journal.funding()),
+        (canonical(payment_record(payment)) for payment in state.journal.payments()),
     )
     for record in state.journal.decisions():
         executor.tally.restore(msgspec.json.decode(record))

@@ -81,9 +81,10 @@ def check(  # noqa: PLR0917 - one order, one reference, one question
             bend = _bent_price if reducing else _sound_price
             price = bend(instrument, side, price, reference, warnings)
         _require_finite("quantity", qty)
+        most = instrument.max_qty if price is not None else instrument.most_at_market
         if reducing:
-            qty = _bent_qty(instrument, qty, warnings)
-        _check_qty(instrument, qty)
+            qty = _bent_qty(instrument, qty, most, warnings)
+        _check_qty(instrument, qty, most)
         if not reducing:
             _check_notional(instrument, qty, reference if price is None else price)
     except _BrokenError as broken:
@@ -145,11 +146,11 @@ def _outside_collar(instrument: Instrument, price: Decimal, reference: Decimal) 
     return f"price {price} is outside {low.normalize():f} to {high.normalize():f}"
 
 
-def _bent_qty(instrument: Instrument, qty: Decimal, warnings: list[str]) -> Decimal:
+def _bent_qty(instrument: Instrument, qty: Decimal, most: Decimal, warnings: list[str]) -> Decimal:
     """The quantity cut to the maximum and rounded down to the lot."""
     bent = qty
-    if bent > instrument.max_qty:
-        bent = instrument.max_qty
+    if bent > most:
+        bent = most
         warnings.append(f"QTY_MAX: {qty} cut to {bent}")
     if bent > 0 and bent % instrument.lot_size:
         bent = floor_to(bent, instrument.lot_size)
@@ -157,11 +158,11 @@ def _bent_qty(instrument: Instrument, qty: Decimal, warnings: list[str]) -> Deci
     return bent
 
 
-def _check_qty(instrument: Instrument, qty: Decimal) -> None:
+def _check_qty(instrument: Instrument, qty: Decimal, most: Decimal) -> None:
     if qty <= 0:
         raise _BrokenError("QTY_ZERO", f"quantity is {qty}")
-    if qty > instrument.max_qty:
-        raise _BrokenError("QTY_MAX", f"quantity {qty} is above {instrument.max_qty}")
+    if qty > most:
+        raise _BrokenError("QTY_MAX", f"quantity {qty} is above {most}")
     if qty % instrument.lot_size:
         raise _BrokenError("QTY_LOT", f"quantity {qty} is not a multiple of {instrument.lot_size}")
     if qty < instrument.min_qty:

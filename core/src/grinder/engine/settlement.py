@@ -30,8 +30,8 @@ from grinder.exchange import (
     ExchangeSnapshot,
     Filled,
     Found,
-    Funded,
     NotFound,
+    Paid,
     QueryFailed,
     Rejected,
     Triggered,
@@ -45,9 +45,9 @@ from grinder.journal.store import Journal
 from grinder.types import (
     Fill,
     FillCause,
-    Funding,
     OpenOrder,
     OrderState,
+    Payment,
     Position,
     PositionSide,
     Route,
@@ -80,7 +80,7 @@ class Settlement:
     Attributes:
         ready: whether every venue has stated its balance, so that orders can be sized.
         new_fills: executions applied since the list was last taken.
-        new_funding: funding payments applied since the list was last taken.
+        new_payments: payments applied since the list was last taken.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Settlement:
         self.doubts = Doubts(visibility_lag_ns)
         self.ready = False
         self.new_fills: list[Fill] = []
-        self.new_funding: list[Funding] = []
+        self.new_payments: list[Payment] = []
         self._path = path
         self._journal = journal
         self._tally = tally
@@ -123,7 +123,7 @@ class Settlement:
             Amended: self._amended,
             Triggered: self._triggered,
             Filled: self._filled,
-            Funded: self._funded,
+            Paid: self._paid,
             Found: self._found,
             NotFound: self._not_found,
             QueryFailed: self._query_failed,
@@ -269,7 +269,8 @@ class Settlement:
         try:
             new = self.ledger.apply(fill)
         except FillError as error:  # set aside: the books are whole without it, and a person has to look
-            self._quarantine(fill, error)
+            self._tally.quarantined_fills += 1
+            self._set_aside("FILL_QUARANTINED", fill.symbol, error)
             return
         if not new:
             self._tally.duplicate_fills += 1
@@ -290,12 +291,6 @@ class Settlement:
         self._journal.fill(fill, state=state, filled_qty=filled)
         self._tally.fills.add("sim", fill.side, fill.maker, fill.price * fill.qty, fill.fee)
         self.new_fills.append(fill)
-
-    def _quarantine(self, fill: Fill, error: FillError) -> None:
-        self._tally.quarantined_fills += 1
-        self._path.symbol_states[fill.symbol] = TradingState.REDUCE_ONLY
-        self.save_states()
-        self._log.error("FILL_QUARANTINED", error=str(error), symbol=fill.symbol, trading_state="REDUCE_ONLY")
 
     def _count_fill(self, venue: str, order: OpenOrder, state: OrderState) -> None:
         if order.qty == order.remaining:
@@ -332,19 +327,23 @@ class Settlement:
             venue_order_id=update.venue_order_id,
         )
 
-    def _funded(self, venue: Venue, update: Funded) -> None:
-        funding = update.funding
+    def _paid(self, venue: Venue, update: Paid) -> None:
+        payment = update.payment
         try:
-            if not self.ledger.fund(funding):
+            if not self.ledger.pay(payment):
                 return
         except FillError as error:
-            self._path.symbol_states[funding.symbol] = TradingState.REDUCE_ONLY
-            self.save_states()
-            self._log.error("FUNDING_QUARANTINED", error=str(error), symbol=funding.symbol)
+            self._set_aside("PAYMENT_QUARANTINED", payment.symbol, error)
             return
-        self._book_leg(venue.desk.account, funding.venue, funding.account, funding.symbol, funding.position_side)
-        self._journal.paid(funding)
-        self.new_funding.append(funding)
+        self._book_leg(venue.desk.account, payment.venue, payment.account, payment.symbol, payment.position_side)
+        self._journal.payment(payment)
+        self.new_payments.append(payment)
+
+    def _set_aside(self, event: str, symbol: str, error: FillError) -> None:
+        """What cannot be booked: the symbol only reduces until a person has looked."""
+        self._path.symbol_states[symbol] = TradingState.REDUCE_ONLY
+        self.save_states()
+        self._log.error(event, error=str(error), symbol=symbol, trading_state="REDUCE_ONLY")
 
     def _book_leg(
         self, account: Account, venue: str, account_name: str, symbol: str, position_side: PositionSide
@@ -355,7 +354,7 @@ class Settlement:
             key = (route, venue, account_name, symbol, position_side)
             line = self.ledger.holding(key)
             qty, cost, realised = qty + line.qty, cost + line.cost, realised + line.realised
-            earned = line.realised + line.funding - line.fees.get(self._quote(symbol), ZERO)
+            earned = line.realised + line.received - line.fees.get(self._quote(symbol), ZERO)
             account.earned += earned - self._earned.get(key, ZERO)
             self._earned[key] = earned
         entry = cost / qty if qty else ZERO
@@ -389,6 +388,10 @@ class Settlement:
         self._log.warning("QUERY_FAILED", venue=venue.exchange.venue, client_id=update.client_id, cause=update.cause)
 
     def _snapshot(self, venue: Venue, update: ExchangeSnapshot) -> None:
+        for fill in update.fills:
+            self._filled(venue, Filled(fill))
+        for payment in update.payments:
+            self._paid(venue, Paid(payment))
         if update.balance is not None:
             venue.desk.account.set_balance(update.balance)
             self.ready = all(each.desk.account.known for each in self.venues)

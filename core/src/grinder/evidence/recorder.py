@@ -12,11 +12,11 @@ from typing import Any, Final
 import msgspec
 
 from grinder.evidence.lines import LineFile
-from grinder.types import Fill, FillCause, Funding
+from grinder.types import Fill, FillCause, Payment
 
 DECISIONS: Final = "decisions.jsonl"
 FILLS: Final = "fills.jsonl"
-FUNDING: Final = "funding.jsonl"
+PAYMENTS: Final = "payments.jsonl"
 
 canonical = msgspec.json.Encoder(order="deterministic").encode
 """The one encoding of records: sorted keys, no blanks, decimals as text, NaN as null."""
@@ -45,26 +45,27 @@ def fill_record(fill: Fill) -> dict[str, Any]:
     return row if fill.cause is FillCause.TRADE else row | {"cause": fill.cause.value}
 
 
-def funding_record(funding: Funding) -> dict[str, Any]:
-    """The payment as plain data: what ``funding.jsonl`` holds. ``ts_ns`` is when it reached us."""
-    return {
-        "funding_ns": funding.funding_ns,
-        "ts_ns": funding.local_ns,
-        "route": funding.route.value,
-        "venue": funding.venue,
-        "account": funding.account,
-        "symbol": funding.symbol,
-        "position_side": funding.position_side.value,
-        "rate": funding.rate,
-        "mark": funding.mark,
-        "qty": funding.qty,
-        "amount": funding.amount,
-        "asset": funding.asset,
+def payment_record(payment: Payment) -> dict[str, Any]:
+    """The payment as plain data: what ``payments.jsonl`` holds. ``ts_ns`` is when it reached us."""
+    row = {
+        "kind": payment.kind.value,
+        "payment_id": payment.payment_id,
+        "at_ns": payment.at_ns,
+        "ts_ns": payment.local_ns,
+        "route": payment.route.value,
+        "venue": payment.venue,
+        "account": payment.account,
+        "symbol": payment.symbol,
+        "position_side": payment.position_side.value,
+        "amount": payment.amount,
+        "asset": payment.asset,
     }
+    details = {"rate": payment.rate, "mark": payment.mark, "qty": payment.qty}
+    return row | {name: value for name, value in details.items() if value is not None}
 
 
 class Recorder:
-    """The records of decisions, fills and funding payments of one run, in ``out``.
+    """The records of decisions, fills and payments of one run, in ``out``.
 
     Attributes:
         run_id: the run that these are records of; never in the records themselves.
@@ -74,7 +75,7 @@ class Recorder:
         self.run_id = run_id
         self._decisions = LineFile(out / DECISIONS)
         self._fills = LineFile(out / FILLS)
-        self._funding = LineFile(out / FUNDING)
+        self._payments = LineFile(out / PAYMENTS)
 
     def decision(self, record: bytes) -> None:
         """Record one decision: its :func:`canonical` line, without newline."""
@@ -84,20 +85,20 @@ class Recorder:
         """Record one fill: its :func:`canonical` line, without newline."""
         self._fills.append(record)
 
-    def funding(self, record: bytes) -> None:
-        """Record one funding payment: its :func:`canonical` line, without newline."""
-        self._funding.append(record)
+    def payment(self, record: bytes) -> None:
+        """Record one payment: its :func:`canonical` line, without newline."""
+        self._payments.append(record)
 
     def flush(self) -> None:
         """Hand everything to the operating system; call it on a timer when live."""
         for file in self._files:
             file.flush()
 
-    def restore(self, decisions: Iterable[bytes], fills: Iterable[bytes], funding: Iterable[bytes] = ()) -> None:
+    def restore(self, decisions: Iterable[bytes], fills: Iterable[bytes], payments: Iterable[bytes] = ()) -> None:
         """Rewrite the files from the journal, atomically, and continue after them. Failure is in ``error``."""
         self._decisions.restore(decisions)
         self._fills.restore(fills)
-        self._funding.restore(funding)
+        self._payments.restore(payments)
 
     def close(self) -> None:
         """Flush and close the files; nothing is recorded afterwards."""
@@ -106,7 +107,7 @@ class Recorder:
 
     @property
     def _files(self) -> tuple[LineFile, ...]:
-        return self._decisions, self._fills, self._funding
+        return self._decisions, self._fills, self._payments
 
     @property
     def error(self) -> str:

@@ -71,7 +71,7 @@ class OrderCounts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pnl(msgspec.Struct, frozen=True, kw_only=True):
-    """Profit and loss in quote units; ``net`` is after fees and funding."""
+    """Profit and loss in quote units; ``net`` is after fees and payments."""
 
     realised: Decimal = Decimal(0)
     unrealised: Decimal = Decimal(0)
@@ -125,7 +125,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         example: id of a blocked decision worth explaining; empty if there is none.
         volume: traded notional in quote units.
         fees: paid in quote units, rebates deducted.
-        funding: received in quote units, less what was paid.
+        payments: what the wallet received other than by trading, by kind (funding, liquidation_fee, insurance), in
+            quote units, less what was paid.
         venue_closures: fills with which the venue itself closed a position: liquidation, adl.
         decisions_sha256: over the decision lines: equal for equal inputs, settings and seed.
         fills_sha256: over the fill lines.
@@ -148,7 +149,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     maker_fills: int = 0
     volume: Decimal = Decimal(0)
     fees: Decimal = Decimal(0)
-    funding: Decimal = Decimal(0)
+    payments: dict[str, Decimal] = {}
     venue_closures: dict[str, int] = {}
     pnl: Pnl = Pnl()
     positions: tuple[PositionRow, ...] = ()
@@ -209,9 +210,9 @@ def render(summary: Summary, out: Path | None = None, top: int = 8) -> str:
             f"{s.fills:,} ({s.maker_fills:,} maker) on {s.filled_orders:,} orders, volume {number(s.volume, 2)}",
         )
     )
-    funding = f", funding {number(s.funding)}" if s.funding else ""
+    others = "".join(f", {kind.replace('_', ' ')} {number(amount)}" for kind, amount in s.payments.items())
     lines.append(_row("pnl", f"net {number(s.pnl.net)}: realised {number(s.pnl.realised)}, unrealised "
-                             f"{number(s.pnl.unrealised)}, fees {number(s.fees)}{funding}"))  # fmt: skip
+                             f"{number(s.pnl.unrealised)}, fees {number(s.fees)}{others}"))  # fmt: skip
     if s.venue_closures:
         lines.append(_row("CLOSED", *(f"{count:,} fills by {cause}" for cause, count in ranked(s.venue_closures))))
     lines += [_row("position", _position(row)) for row in s.positions] or [_row("position", "flat")]

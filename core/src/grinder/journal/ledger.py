@@ -17,10 +17,13 @@ from typing import Final, TypeAlias
 import msgspec
 
 from grinder.errors import StateError
-from grinder.types import Fill, Funding, Position, PositionSide, Route, Side
+from grinder.types import Fill, Payment, PaymentKind, Position, PositionSide, Route, Side
 
 FillKey: TypeAlias = tuple[str, str, str, str]
 """Venue, account, symbol, trade id: what makes a fill one fill."""
+
+PaymentKey: TypeAlias = tuple[str, str, str, str]
+"""Venue, account, kind, payment id: what makes a payment one payment."""
 
 LedgerKey: TypeAlias = tuple[Route, str, str, str, PositionSide]
 """Route, venue, account, symbol, position side."""
@@ -52,11 +55,16 @@ def fill_key(fill: Fill) -> FillKey:
     return fill.venue, fill.account, fill.symbol, fill.trade_id
 
 
+def payment_key(payment: Payment) -> PaymentKey:
+    """The key under which the payment is counted once."""
+    return payment.venue, payment.account, payment.kind.value, payment.payment_id
+
+
 class Holding(msgspec.Struct, gc=False):
     """One line of the ledger. Quantities in base units, money in quote units, fees signed (a rebate is negative).
 
     ``qty`` is signed; ``cost`` is the signed cost of what is open; ``volume`` is all that was traded, in quote units;
-    ``funding`` is what was received, less what was paid.
+    ``payments`` is what was received by kind, less what was paid.
     """
 
     qty: Decimal = ZERO
@@ -64,9 +72,14 @@ class Holding(msgspec.Struct, gc=False):
     realised: Decimal = ZERO
     volume: Decimal = ZERO
     fees: dict[str, Decimal] = msgspec.field(default_factory=dict)
-    funding: Decimal = ZERO
+    payments: dict[PaymentKind, Decimal] = msgspec.field(default_factory=dict)
     maker_fills: int = 0
     taker_fills: int = 0
+
+    @property
+    def received(self) -> Decimal:
+        """All payments, what was paid taken off."""
+        return sum(self.payments.values(), ZERO)
 
     @property
     def entry_price(self) -> Decimal:
@@ -104,14 +117,17 @@ class Ledger:
         position_mode: which position sides the account has. A fill of another side is booked under its own all the
             same, and counted in ``unexpected_sides``: it means that the venue's mode differs from the settings.
         remember: how many of the latest fill keys are kept in memory.
-        is_known: asked about keys that may have been forgotten; the journal's unique index answers.
+        is_known: asked about keys of fills that may have been forgotten; the journal's unique index answers.
+        is_paid: the same for payments.
     """
 
     __slots__ = (
         "_forgot",
-        "_funded",
+        "_forgot_paid",
         "_holdings",
         "_is_known",
+        "_is_paid",
+        "_paid",
         "_remember",
         "_seen",
         "_sides",
@@ -125,10 +141,13 @@ class Ledger:
         *,
         remember: int = 100_000,
         is_known: Callable[[FillKey], bool] | None = None,
+        is_paid: Callable[[PaymentKey], bool] | None = None,
     ) -> None:
         self._holdings: dict[LedgerKey, Holding] = {}
         self._seen: OrderedDict[FillKey, None] = OrderedDict()
-        self._funded: dict[LedgerKey, int] = {}
+        self._paid: OrderedDict[PaymentKey, None] = OrderedDict()
+        self._forgot_paid = False
+        self._is_paid = is_paid
         self._remember = remember if is_known is not None else 0
         self._forgot = False
         self._is_known = is_known
@@ -160,9 +179,7 @@ class Ledger:
         if side not in self._sides:
             self.unexpected_sides += 1
         key = (fill.route, fill.venue, fill.account, fill.symbol, side)
-        holding = self._holdings.get(key)
-        if holding is None:
-            holding = self._holdings[key] = Holding()
+        holding = self._line(key)
         holding.book(fill.side, fill.qty, fill.price)
         holding.fees[fill.fee_asset] = _EXACT.add(holding.fees.get(fill.fee_asset, ZERO), fill.fee)
         if fill.maker:
@@ -171,27 +188,40 @@ class Ledger:
             holding.taker_fills += 1
         self.fills += 1
 
-    def fund(self, funding: Funding) -> bool:
-        """Book a funding payment; payments of a position come in the order of their instants.
+    def pay(self, payment: Payment) -> bool:
+        """Book a payment, unless it was booked before.
 
         Returns:
-            False when it, or one of a later instant, was booked before, and nothing was changed.
+            False when the payment was seen before, and nothing was changed.
 
         Raises:
             FillError: its amount or time make no sense; nothing was changed.
         """
-        key = (funding.route, funding.venue, funding.account, funding.symbol, funding.position_side)
-        if not (_sensible(funding.amount) and 0 < funding.funding_ns < _MAX_NS):
-            what = f"{funding.amount} {funding.asset} on {funding.symbol} at {funding.funding_ns} ns"
-            raise FillError(f"funding of {funding.venue} cannot be booked: amount or time is out of range ({what})")
-        if funding.funding_ns <= self._funded.get(key, 0):
+        key = payment_key(payment)
+        if key in self._paid or (self._forgot_paid and self._is_paid is not None and self._is_paid(key)):
             return False
-        self._funded[key] = funding.funding_ns
+        if not (_sensible(payment.amount) and 0 <= payment.at_ns < _MAX_NS and 0 <= payment.local_ns < _MAX_NS):
+            what = f"{payment.kind} {payment.amount} {payment.asset} on {payment.symbol} at {payment.at_ns} ns"
+            raise FillError(f"payment {payment.payment_id!r} of {payment.venue} cannot be booked: amount or time is "
+                            f"out of range ({what})")  # fmt: skip
+        self.restore_payment(payment)
+        return True
+
+    def restore_payment(self, payment: Payment) -> None:
+        """Book a payment that the journal holds, without asking whether it is known: for rebuilding only."""
+        self._paid[payment_key(payment)] = None
+        if self._is_paid is not None and len(self._paid) > max(self._remember, 1):
+            self._paid.popitem(last=False)
+            self._forgot_paid = True
+        p = payment
+        holding = self._line((p.route, p.venue, p.account, p.symbol, p.position_side))
+        holding.payments[p.kind] = _EXACT.add(holding.payments.get(p.kind, ZERO), p.amount)
+
+    def _line(self, key: LedgerKey) -> Holding:
         holding = self._holdings.get(key)
         if holding is None:
             holding = self._holdings[key] = Holding()
-        holding.funding = _EXACT.add(holding.funding, funding.amount)
-        return True
+        return holding
 
     def _keep(self, key: FillKey) -> None:
         seen = self._seen

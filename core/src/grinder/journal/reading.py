@@ -13,7 +13,7 @@ import msgspec
 
 from grinder.journal import archive
 from grinder.journal.files import NAME, connect_reader, damaged, reading
-from grinder.journal.ledger import FillKey, Ledger, PositionMode
+from grinder.journal.ledger import FillKey, Ledger, PaymentKey, PositionMode
 from grinder.journal.records import (
     Cursor,
     CursorKey,
@@ -23,14 +23,14 @@ from grinder.journal.records import (
     Row,
     event_of,
     fill_of,
-    funding_of,
     intact,
     intent_intact,
     order_after,
     order_of,
+    payment_of,
 )
 from grinder.journal.schema import EVERYTHING
-from grinder.types import FINAL_STATES, Fill, Funding
+from grinder.types import FINAL_STATES, Fill, Payment
 
 _BY_INTENT: Final = "SELECT * FROM intents WHERE intent_id = ?"
 _EVENTS: Final = "SELECT * FROM order_events WHERE client_id = ? ORDER BY seq"
@@ -133,11 +133,16 @@ class Reader:
         for row in self._rows("SELECT * FROM fills ORDER BY seq"):
             yield fill_of(row)
 
-    def funding(self) -> Iterator[Funding]:
-        """Every funding payment, in the order of their instants."""
-        sql = "SELECT * FROM funding ORDER BY funding_ns, venue, account, symbol, position_side"
-        for row in self._rows(sql):
-            yield funding_of(row)
+    def payments(self) -> Iterator[Payment]:
+        """Every payment, in the order in which they were booked."""
+        for row in self._rows("SELECT * FROM payments ORDER BY seq"):
+            yield payment_of(row)
+
+    def has_payment(self, key: PaymentKey) -> bool:
+        """Whether a payment is on record."""
+        sql = "SELECT 1 FROM payments WHERE (venue, account, kind, payment_id) = (?, ?, ?, ?)"
+        with reading(self.path):
+            return self._db.execute(sql, key).fetchone() is not None
 
     def has_fill(self, key: FillKey) -> bool:
         """Whether a fill is on record."""
@@ -176,11 +181,11 @@ class Reader:
 
     def recover(self, position_mode: PositionMode = PositionMode.ONE_WAY) -> Recovered:
         """Everything that a start needs. Reads and verifies the whole journal."""
-        ledger = Ledger(position_mode, is_known=self.has_fill)
+        ledger = Ledger(position_mode, is_known=self.has_fill, is_paid=self.has_payment)
         for fill in self.fills():
             ledger.restore(fill)
-        for payment in self.funding():
-            ledger.fund(payment)
+        for payment in self.payments():
+            ledger.restore_payment(payment)
         return Recovered(
             tag=self.tag,
             generation=self.generation,
@@ -199,7 +204,7 @@ class Reader:
 
     def _last_event_ns(self) -> int:
         last = "SELECT {} FROM {} ORDER BY seq DESC LIMIT 1"
-        sources = (("ts_ns", "intents"), ("ts_ns", "order_events"), ("local_ns", "fills"))
+        sources = (("ts_ns", "intents"), ("ts_ns", "order_events"), ("local_ns", "fills"), ("local_ns", "payments"))
         with reading(self.path):
             rows = [self._db.execute(last.format(*source)).fetchone() for source in sources]
         return max((row[0] for row in rows if row is not None), default=0)

@@ -13,10 +13,11 @@ from grinder.journal.ledger import Ledger
 from grinder.types import (
     Fill,
     FillCause,
-    Funding,
     IntentKind,
     OpenOrder,
     OrderState,
+    Payment,
+    PaymentKind,
     PositionSide,
     Route,
     Side,
@@ -293,39 +294,43 @@ def fill_of(row: Row) -> Fill:
     )
 
 
-def funding_row(funding: Funding) -> Row:
-    """Row of ``funding``."""
-    f = funding
+def payment_row(seq: int, payment: Payment) -> Row:
+    """Row of ``payments``."""
+    p = payment
     return signed(
-        f.venue,
-        f.account,
-        f.symbol,
-        f.position_side.value,
-        f.funding_ns,
-        f.route.value,
-        str(f.rate),
-        str(f.mark),
-        str(f.qty),
-        str(f.amount),
-        f.asset,
-        f.local_ns,
+        seq,
+        p.venue,
+        p.account,
+        p.kind.value,
+        p.payment_id,
+        p.route.value,
+        p.symbol,
+        p.position_side.value,
+        str(p.amount),
+        p.asset,
+        p.at_ns,
+        p.local_ns,
+        *(None if number is None else str(number) for number in (p.rate, p.mark, p.qty)),
     )
 
 
-def funding_of(row: Row) -> Funding:
-    """The payment in a row of ``funding``."""
-    venue, account, symbol, position_side, funding_ns, route, rate, mark, qty, amount, asset, local_ns, _ = row
-    return Funding(
+def payment_of(row: Row) -> Payment:
+    """The payment in a row of ``payments``."""
+    _, venue, account, kind, payment_id, route, symbol, position_side, amount, asset, at_ns, local_ns, *rest = row
+    rate, mark, qty = (None if number is None else Decimal(number) for number in rest[:3])
+    return Payment(
+        kind=PaymentKind(kind),
+        payment_id=payment_id,
         route=Route(route),
         venue=venue,
         account=account,
         symbol=symbol,
         position_side=PositionSide(position_side),
-        funding_ns=funding_ns,
-        rate=Decimal(rate),
-        mark=Decimal(mark),
-        qty=Decimal(qty),
         amount=Decimal(amount),
         asset=asset,
+        at_ns=at_ns,
         local_ns=local_ns,
+        rate=rate,
+        mark=mark,
+        qty=qty,
     )

@@ -4,7 +4,8 @@ Rows are appended and never changed, but for the small tables ``meta``, ``cursor
 order is the last of its events. Every row ends with a checksum of the rest, since SQLite keeps none: a digit that
 changed on the disk is noticed when the row is read.
 
-``intents``, ``order_events`` and ``fills`` draw ``seq`` from one counter, so that it tells the order of everything.
+``intents``, ``order_events``, ``fills`` and ``payments`` draw ``seq`` from one counter: it tells the order of
+everything.
 Client ids carry no index: they are hashes, and each would cost a page of its own on the order path; that no two
 intents share one follows from the unique intent id that they are made of.
 """
@@ -39,11 +40,11 @@ TABLES: Final = (
     intent_id TEXT NOT NULL, side TEXT NOT NULL, price TEXT NOT NULL, qty TEXT NOT NULL, fee TEXT NOT NULL,
     fee_asset TEXT NOT NULL, maker INTEGER NOT NULL, exchange_ns INTEGER NOT NULL, local_ns INTEGER NOT NULL,
     cause TEXT NOT NULL, crc INTEGER NOT NULL, UNIQUE (venue, account, symbol, trade_id))""",
-    """CREATE TABLE funding (
-    venue TEXT, account TEXT, symbol TEXT, position_side TEXT, funding_ns INTEGER, route TEXT NOT NULL,
-    rate TEXT NOT NULL, mark TEXT NOT NULL, qty TEXT NOT NULL, amount TEXT NOT NULL, asset TEXT NOT NULL,
-    local_ns INTEGER NOT NULL, crc INTEGER NOT NULL,
-    PRIMARY KEY (venue, account, symbol, position_side, funding_ns)) WITHOUT ROWID""",
+    """CREATE TABLE payments (
+    seq INTEGER PRIMARY KEY, venue TEXT NOT NULL, account TEXT NOT NULL, kind TEXT NOT NULL,
+    payment_id TEXT NOT NULL, route TEXT NOT NULL, symbol TEXT NOT NULL, position_side TEXT NOT NULL,
+    amount TEXT NOT NULL, asset TEXT NOT NULL, at_ns INTEGER NOT NULL, local_ns INTEGER NOT NULL,
+    rate TEXT, mark TEXT, qty TEXT, crc INTEGER NOT NULL, UNIQUE (venue, account, kind, payment_id))""",
     """CREATE TABLE cursors (
     venue TEXT, account TEXT, symbol TEXT, last_exchange_ns INTEGER NOT NULL, last_trade_id TEXT NOT NULL,
     updated_ns INTEGER NOT NULL, crc INTEGER NOT NULL, PRIMARY KEY (venue, account, symbol)) WITHOUT ROWID""",
@@ -55,7 +56,7 @@ EVERYTHING: Final = (
     "SELECT * FROM intents",
     "SELECT * FROM order_events",
     "SELECT * FROM fills",
-    "SELECT * FROM funding",
+    "SELECT * FROM payments",
     "SELECT * FROM cursors",
     "SELECT * FROM state",
 )
@@ -67,7 +68,7 @@ INSERT_EVENT: Final = """INSERT INTO order_events VALUES (?, ?, ?, ?, ?, ?, ?, ?
 ON CONFLICT (seq) DO NOTHING"""
 INSERT_FILL: Final = """INSERT INTO fills VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO NOTHING"""
-INSERT_FUNDING: Final = """INSERT INTO funding VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT_PAYMENT: Final = """INSERT INTO payments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO NOTHING"""
 PUT_META: Final = "INSERT OR REPLACE INTO meta VALUES (?, ?, ?)"
 PUT_STATE: Final = "INSERT OR REPLACE INTO state VALUES (?, ?, ?)"
@@ -81,4 +82,5 @@ LAST_SEQ: Final = """SELECT max(
     coalesce((SELECT max(seq) FROM intents), 0),
     coalesce((SELECT max(seq) FROM order_events), 0),
     coalesce((SELECT max(seq) FROM fills), 0),
+    coalesce((SELECT max(seq) FROM payments), 0),
     coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'archived_seq'), 0))"""

@@ -21,20 +21,20 @@ from grinder.errors import StateError
 from grinder.journal import archive, files
 from grinder.journal.files import NAME, Sync, damaged
 from grinder.journal.identity import random_tag
-from grinder.journal.ledger import FillKey
+from grinder.journal.ledger import FillKey, PaymentKey
 from grinder.journal.reading import Reader
-from grinder.journal.records import OrderRecord, Row, fill_row, funding_row, intent_row, signed
+from grinder.journal.records import OrderRecord, Row, fill_row, intent_row, payment_row, signed
 from grinder.journal.schema import (
     ADVANCE_CURSOR,
     INSERT_EVENT,
     INSERT_FILL,
-    INSERT_FUNDING,
     INSERT_INTENT,
+    INSERT_PAYMENT,
     LAST_SEQ,
     PUT_META,
     PUT_STATE,
 )
-from grinder.types import Fill, Funding, OrderState
+from grinder.types import Fill, OrderState, Payment
 
 
 class JournalUnavailable(StateError):  # noqa: N818 - named like its reason code, JOURNAL_UNAVAILABLE
@@ -219,9 +219,10 @@ class Journal(Reader):
         self._seq = seq
         self._batch.extend(rows)
 
-    def paid(self, funding: Funding) -> None:
-        """Append a funding payment that the ledger has just booked."""
-        self._batch.append((INSERT_FUNDING, funding_row(funding)))
+    def payment(self, payment: Payment) -> None:
+        """Append a payment that the ledger has just booked."""
+        self._seq = seq = self._seq + 1
+        self._batch.append((INSERT_PAYMENT, payment_row(seq, payment)))
 
     def advance_cursor(
         self, venue: str, account: str, symbol: str, *, exchange_ns: int, trade_id: str, updated_ns: int
@@ -280,6 +281,11 @@ class Journal(Reader):
         """Whether a fill is on record or appended."""
         appended = any(sql is INSERT_FILL and row[1:5] == key for sql, row in tuple(self._batch))
         return appended or super().has_fill(key)
+
+    def has_payment(self, key: PaymentKey) -> bool:
+        """Whether a payment is on record or appended."""
+        appended = any(sql is INSERT_PAYMENT and row[1:5] == key for sql, row in tuple(self._batch))
+        return appended or super().has_payment(key)
 
     def checkpoint(self) -> None:
         """Copy what is committed into the main file, so that no commit has to; a commit may run meanwhile."""

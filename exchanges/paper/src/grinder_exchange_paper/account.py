@@ -13,7 +13,7 @@ from grinder import Fill, PositionSide, StateError, VenuePosition
 from grinder_exchange_paper import brackets
 from grinder_exchange_paper.amounts import CENT, ZERO, money
 from grinder_exchange_paper.brackets import BINANCE, Brackets
-from grinder_exchange_paper.entries import Cleared, Corrected, Entry, Funded, Insured, MarginSet, Moved
+from grinder_exchange_paper.entries import Cleared, Corrected, Entry, Funded, MarginSet, Moved
 from grinder_exchange_paper.funding import Due, payment
 from grinder_exchange_paper.holding import Contract, Holding
 
@@ -87,7 +87,7 @@ class Account:
         if before * holding.qty <= 0:
             holding.opened_ns = fill.exchange_ns
         if contract.isolated:
-            self._isolate(holding, contract, before, delta, fill.price, realised)
+            self._isolate(fill, holding, contract, before, realised)
 
     def _hold(self, key: tuple[str, PositionSide]) -> tuple[Holding, Contract]:
         symbol, position_side = key
@@ -95,23 +95,21 @@ class Account:
         held = self._holdings[key] = contract.hold(position_side), contract
         return held
 
-    def _isolate(
-        self, holding: Holding, contract: Contract, before: Decimal, delta: Decimal, price: Decimal, realised: Decimal
-    ) -> None:
+    def _isolate(self, fill: Fill, holding: Holding, contract: Contract, before: Decimal, realised: Decimal) -> None:
         """Move margin with a fill of an isolated position.
 
         What is closed releases its part of the wallet to the cross wallet, where realised PnL and fees go as well; a
         loss beyond that part is the insurance fund's, so that the position never costs more than its wallet. What is
         opened takes its initial margin along.
         """
-        closed = min(abs(delta), abs(before)) if before * delta < 0 else ZERO
+        closed = min(fill.qty, abs(before)) if before * fill.side.sign < 0 else ZERO
         if closed:
             released = holding.release(closed, abs(before))
             self.isolated -= released
             self._insure(-(released + realised))
-        opened = abs(delta) - closed
+        opened = fill.qty - closed
         if opened:
-            self._shift(holding, money(opened * price / contract.leverage))
+            self._shift(holding, money(opened * fill.price / contract.leverage))
 
     def _shift(self, holding: Holding, amount: Decimal) -> None:
         holding.wallet += amount
@@ -145,6 +143,8 @@ class Account:
         elif isinstance(entry, Cleared):
             self.clearance += entry.amount
             self.balance -= entry.amount
+        elif entry.amount > -self.cross:
+            raise StateError(f"the insurance fund adds {entry.amount} to a cross wallet of {self.cross}")
         else:
             self._insure(entry.amount)
 
@@ -236,7 +236,8 @@ class Account:
             buys: open notional of buy orders that are not reduce-only.
             sells: the same of sell orders.
         """
-        return self.contract(symbol).gross(None, buys, sells)
+        contract = self.contract(symbol)
+        return contract.gross(*contract.reach(None, buys, sells))
 
     def symbols(self) -> Iterator[str]:
         """Symbols that were ever traded, possibly repeated."""

@@ -71,11 +71,14 @@ def _number(where: str, value: object) -> Decimal:
     except (InvalidOperation, ValueError):
         raise wrong from None
     exponent = number.as_tuple().exponent
-    if isinstance(exponent, str) or exponent < FINEST or abs(number) > LARGEST:
+    if isinstance(exponent, str) or exponent < FINEST or not -LARGEST <= number <= LARGEST:
         raise wrong
     return number
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # Python does not print integers of some thousand digits
+        return "a number that is far too long"
     return text if len(text) <= SHOWN else text[:SHOWN] + "..."

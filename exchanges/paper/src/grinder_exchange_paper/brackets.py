@@ -77,7 +77,7 @@ def parse(symbol: str, rows: object, closing_rate: Decimal = ZERO) -> Brackets:
         if given.get("cum", row.cum) != row.cum:
             raise TableError(
                 f"{where}, row {number}: cum was {given['cum']}, but maintenance margin is continuous only with "
-                f"{row.cum:f}; correct it, or leave it out to have it computed"
+                f"{row.cum.normalize():f}; correct it, or leave it out to have it computed"
             )
     brackets.closing_rate = closing_rate
     return brackets

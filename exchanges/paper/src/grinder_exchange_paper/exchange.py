@@ -6,8 +6,9 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-from grinder import Admitted, Clock, ExchangeContext, IntentKind, MarketEvent, StateError, Update
+from grinder import Admitted, Clock, ExchangeContext, IntentKind, MarketEvent, MarkPrice, StateError, Update
 from grinder_exchange_paper import desk
+from grinder_exchange_paper.clearing import NEVER, Clearing
 from grinder_exchange_paper.desk import Message, Query, SnapshotRequest
 from grinder_exchange_paper.log import VenueLog
 from grinder_exchange_paper.matching import Matcher
@@ -15,33 +16,30 @@ from grinder_exchange_paper.settings import Settings
 from grinder_exchange_paper.state import State
 from grinder_exchange_paper.venue import NAME, Venue
 
-NEVER: Final = 1 << 62
 LOG_NAME: Final = "paper.jsonl"
-MS: Final = 1_000_000
 
 
 class PaperExchange:
     """A simulated venue that fills orders from the market data of the run.
 
-    ``advance`` lets messages arrive and ``on_market`` lets the market fill what rests; what comes of it is written
-    to the log first and becomes visible in ``poll`` after the response latency. What was under way when the process
-    ended is lost, as on a broken connection; orders, fills and balance are in the log.
+    ``advance`` lets messages arrive and funding fall due, and ``on_market`` lets the market fill what rests; what comes
+    of it is written to the log first and becomes visible in ``poll`` after the response latency. What was under way
+    when the process ended is lost, as on a broken connection; orders, fills and balance are in the log.
 
     Args:
         settings: the venue's settings.
 
     Attributes:
-        due_ns: when the next message arrives at either end; ``1 << 62`` when none is under way.
+        due_ns: when the next message arrives at either end or funding falls due; ``1 << 62`` when nothing does.
     """
 
     __slots__ = (
+        "_clearing",
         "_clock",
-        "_entry_ns",
         "_inbox",
         "_log",
         "_matchers",
         "_outbox",
-        "_response_ns",
         "_settings",
         "_started",
         "_venue",
@@ -53,8 +51,6 @@ class PaperExchange:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._entry_ns = round(settings.entry_latency_ms * MS)
-        self._response_ns = round(settings.response_latency_ms * MS)
         self._inbox: deque[tuple[int, Message]] = deque()
         self._outbox: deque[tuple[int, Update]] = deque()
         self._matchers: dict[str, Matcher] = {}
@@ -71,6 +67,8 @@ class PaperExchange:
         self._log = VenueLog(context.data_dir / LOG_NAME, resume=context.resume)
         try:
             self._venue = Venue(self._settings, context, self._log)
+            self._clearing = Clearing(self._settings, self._venue)
+            self._venue.state.commit()
             self._log.flush()
         except StateError:
             self._log.close()
@@ -107,17 +105,24 @@ class PaperExchange:
         self._post(self._clock.now_ns(), SnapshotRequest())
 
     def _post(self, now: int, message: Message) -> None:
-        arrival = now + self._entry_ns
+        arrival = self._venue.courier.outbound(now)
         self._inbox.append((arrival, message))
         self.due_ns = min(self.due_ns, arrival)
 
     def advance(self, now: int) -> None:
-        """Let messages arrive whose time has come; each meets the book as it stands."""
-        inbox, venue = self._inbox, self._venue
-        while inbox and inbox[0][0] <= now:
-            arrival, message = inbox.popleft()
-            venue.now = max(venue.now, arrival)
-            desk.receive(venue, message)
+        """Let messages arrive and funding fall due, in the order of their times; a message meets the book as it is."""
+        inbox, venue, clearing = self._inbox, self._venue, self._clearing
+        while True:
+            arrival = inbox[0][0] if inbox else NEVER
+            due = min(arrival, clearing.due_ns)
+            if due > now:
+                break
+            venue.now = max(venue.now, due)
+            if clearing.due_ns <= arrival:
+                clearing.fund(due)
+                venue.state.commit()
+            else:
+                desk.receive(venue, inbox.popleft()[1])
         if venue.said:
             self._publish()
         else:
@@ -126,25 +131,31 @@ class PaperExchange:
     def on_market(self, event: MarketEvent) -> None:
         """Let a market event fill what rests in its symbol."""
         matcher = self._matchers.get(event.symbol)
-        if matcher is None:
+        if isinstance(event, MarkPrice):
+            self._clearing.marked(event)
+        elif matcher is None:
             return
-        matcher.on_event(event)
+        else:
+            matcher.on_event(event)
+            if event.local_ns >= self._clearing.sample_ns:
+                self._clearing.sample(event.local_ns)
         if self._venue.said:
             self._venue.state.commit()
             self._publish()
+        elif self._clearing.due_ns < self.due_ns:
+            self._reckon()
 
     def _publish(self) -> None:
         """Make what happened durable, then send it on its way to us."""
         self._log.flush()
-        said, latency = self._venue.said, self._response_ns
-        self._outbox.extend((at_ns + latency, update) for at_ns, update in said)
-        said.clear()
+        self._outbox.extend(self._venue.said)
+        self._venue.said.clear()
         self._reckon()
 
     def _reckon(self) -> None:
         arrival = self._inbox[0][0] if self._inbox else NEVER
         visible = self._outbox[0][0] if self._outbox else NEVER
-        self.due_ns = min(arrival, visible)
+        self.due_ns = min(arrival, visible, self._clearing.due_ns)
 
     def poll(self) -> Sequence[Update]:
         """Updates that have reached us since the last call, in the order in which they did."""

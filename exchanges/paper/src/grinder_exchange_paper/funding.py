@@ -94,7 +94,7 @@ class FundingClock:
         self.mark = mark
 
     def observe(self, event: MarkPrice) -> None:
-        """Learn mark price, rate and next instant from an event of the symbol. An event that cannot be true is counted."""
+        """Learn mark price, rate and next instant from an event of the symbol; one that cannot be true is counted."""
         mark, rate = _parse(event.mark), _parse(event.funding_rate)
         ahead_ns = event.next_funding_ns - event.local_ns
         if mark is None or mark <= 0 or rate is None or abs(rate) >= 1 or ahead_ns > LONGEST_NS:

@@ -85,6 +85,10 @@ class Holding:
 class Contract:
     """One symbol in an account: its margin mode and leverage, its brackets and its positions.
 
+    Args:
+        table: its brackets.
+        hedge: whether positions are LONG and SHORT apart.
+
     Attributes:
         isolated: whether its positions have wallets of their own.
         leverage: notional to initial margin.
@@ -93,15 +97,24 @@ class Contract:
         last_funding: the instant that was paid last.
     """
 
-    __slots__ = ("_hedge", "brackets", "holdings", "isolated", "last_funding", "leverage")
+    __slots__ = ("_hedge", "_leverage", "brackets", "holdings", "isolated", "last_funding")
 
-    def __init__(self, brackets: Brackets, *, hedge: bool) -> None:
+    def __init__(self, table: Brackets, *, hedge: bool) -> None:
         self._hedge = hedge
-        self.brackets = brackets
+        self._leverage = Decimal(LEVERAGE)
+        self.brackets = table
         self.isolated = False
-        self.leverage = LEVERAGE
         self.holdings: dict[PositionSide, Holding] = {}
         self.last_funding: Due | None = None
+
+    @property
+    def leverage(self) -> int:
+        """Notional to initial margin."""
+        return int(self._leverage)
+
+    @leverage.setter
+    def leverage(self, leverage: int) -> None:
+        self._leverage = Decimal(leverage)
 
     def hold(self, position_side: PositionSide) -> Holding:
         """The position of a side; a flat one to begin with."""
@@ -111,34 +124,43 @@ class Contract:
         return holding
 
     def reach(self, mark: Decimal | None, buys: Decimal, sells: Decimal) -> tuple[Decimal, Decimal]:
-        """Signed notionals that positions reach when all buy orders fill, and when all sell orders do.
+        """Notional that is long when all buy orders fill, and that is short when all sell orders do.
 
-        In one-way mode they are two ends of the one position. In hedge mode they are the long and the short one.
+        In one-way mode they are two ends of the one position; a negative one is a position of the other side that is
+        left. In hedge mode they are the long and the short position.
         """
         if self._hedge:
             long, short = self.holdings.get(PositionSide.LONG), self.holdings.get(PositionSide.SHORT)
             return (
                 buys if long is None else buys + long.value(mark),
-                -sells if short is None else short.value(mark) - sells,
+                sells if short is None else sells - short.value(mark),
             )
         both = self.holdings.get(PositionSide.BOTH)
-        net = ZERO if both is None else both.value(mark)
-        return net + buys, net - sells
+        if both is None:
+            return buys, sells
+        net = both.cost if mark is None else both.qty * mark
+        return buys + net, sells - net
 
-    def gross(self, mark: Decimal | None, buys: Decimal, sells: Decimal) -> Decimal:
-        """The notional for which initial margin is needed, with orders that may open positions."""
-        high, low = self.reach(mark, buys, sells)
-        return high - low if self._hedge else max(abs(high), abs(low))
+    def gross(self, high: Decimal, low: Decimal) -> Decimal:
+        """The notional that needs initial margin, of what ``reach`` gives: the larger end, or both positions."""
+        if self._hedge:
+            return high + low
+        return max(high, low)
 
     def initial(self, notional: Decimal) -> Decimal:
         """Initial margin of a notional."""
         closing_rate = self.brackets.closing_rate
-        margin = notional / self.leverage
+        margin = notional / self._leverage
         return margin + notional * closing_rate if closing_rate else margin
 
     def unrealised(self, mark: Decimal | None) -> Decimal:
-        """Unrealised PnL of all positions."""
-        return sum((holding.unrealised(mark) for holding in self.holdings.values()), ZERO)
+        """Unrealised PnL of all positions; 0 where there is no mark price."""
+        if mark is None:
+            return ZERO
+        pnl = ZERO
+        for holding in self.holdings.values():
+            pnl += holding.qty * mark - holding.cost
+        return pnl
 
     def maintenance(self, mark: Decimal | None) -> Decimal:
         """Maintenance margin of all positions."""

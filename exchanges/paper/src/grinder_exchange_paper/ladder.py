@@ -6,13 +6,11 @@ from decimal import Decimal
 from typing import Final
 
 from grinder import BookReader, Side
-from grinder_exchange_paper import queue_model
-from grinder_exchange_paper.orders import Order
+from grinder_exchange_paper.orders import UNSEEN, Order
+from grinder_exchange_paper.queue_model import UNKNOWN, QueueModel
 
 ZERO: Final = Decimal(0)
 INFINITY: Final = float("inf")
-NEWEST: Final = 1 << 62
-"""Update id of a display that is newer than any that an order may have joined."""
 
 
 class Level:
@@ -23,13 +21,16 @@ class Level:
         price: the price.
         key: the price as the feed writes it; empty until it is asked for.
         front: no order has more lots ahead of it.
+        seen: lots displayed last, by the display of update id ``seen_id``; ``UNKNOWN`` before the first.
     """
 
-    __slots__ = ("front", "key", "orders", "price")
+    __slots__ = ("front", "key", "orders", "price", "seen", "seen_id")
 
     def __init__(self, price: float) -> None:
         self.price = price
-        self.front = 0
+        self.front: float = 0
+        self.seen = UNKNOWN
+        self.seen_id = 0
         self.key = ""
         self.orders: tuple[Order, ...] = ()
 
@@ -39,14 +40,19 @@ class Level:
         self.key = book.key(price) if price is not None else ""
         return self.key
 
-    def shown(self, displayed: int, at_ns: int, display_id: int = NEWEST) -> None:
+    def shown(self, model: QueueModel, displayed: int, at_ns: int, display_id: int) -> None:
         """So many lots are displayed at the price, by a display of that exchange time and update id."""
-        if displayed >= self.front:
+        before = self.seen
+        if model.heeds_all:
+            if display_id < self.seen_id or displayed == before:
+                return
+            self.seen, self.seen_id = displayed, display_id
+        elif displayed >= self.front:
             return
         self.front = 0
         for order in self.orders:
-            if displayed < order.ahead and order.joined_id <= display_id:
-                queue_model.shown(order, displayed, at_ns)
+            if order.joined_id <= display_id:
+                model.shown(order, before, displayed, at_ns)
             self.front = max(self.front, order.ahead)
 
 
@@ -79,6 +85,8 @@ class Ladder:
             level = self.levels[order.limit] = Level(order.limit)
             self._rank()
         level.orders = (*level.orders, order)
+        if order.ahead < UNSEEN:
+            level.seen, level.seen_id = int(order.ahead), order.joined_id
         level.front = max(level.front, order.ahead)
         self.weigh(order, order.lots)
 

@@ -14,9 +14,10 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from grinder import Fill, OrderState, PositionSide, Route, Side, StateError, TimeInForce
+from grinder import Fill, FillCause, OrderState, PositionSide, Route, Side, StateError, TimeInForce, Trigger
+from grinder_exchange_paper.entries import Entry
 
-VERSION: Final = 1
+VERSION: Final = 2
 CHUNK: Final = 1 << 16
 
 
@@ -43,7 +44,11 @@ class Repeated(msgspec.Struct, frozen=True, tag_field="op", tag="duplicate"):
 
 
 class Opened(msgspec.Struct, frozen=True, tag_field="op", tag="order"):
-    """The venue accepted an order. ``price`` None is a market order."""
+    """The venue accepted an order.
+
+    ``price`` None is a market order. One with a ``trigger`` waits for it. The venue opens orders itself to liquidate
+    (``cause``).
+    """
 
     at_ns: int
     client_id: str
@@ -57,6 +62,16 @@ class Opened(msgspec.Struct, frozen=True, tag_field="op", tag="order"):
     qty: Decimal
     tif: TimeInForce
     reduce_only: bool
+    trigger: Trigger | None = None
+    cause: FillCause = FillCause.TRADE
+
+
+class Fired(msgspec.Struct, frozen=True, tag_field="op", tag="fire"):
+    """A conditional order fired: it is a plain order from now on."""
+
+    at_ns: int
+    client_id: str
+    venue_order_id: int
 
 
 class Executed(msgspec.Struct, frozen=True, tag_field="op", tag="fill"):
@@ -83,7 +98,7 @@ class Ended(msgspec.Struct, frozen=True, tag_field="op", tag="end"):
     reason: str
 
 
-Record: TypeAlias = Began | Sent | Repeated | Opened | Executed | Changed | Ended
+Record: TypeAlias = Began | Sent | Repeated | Opened | Fired | Executed | Changed | Ended | Entry
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(list[Record]).decode

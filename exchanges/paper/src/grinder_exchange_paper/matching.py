@@ -6,18 +6,33 @@ was neither displayed nor traded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
-from typing import TypeAlias
+from typing import Protocol
 
 from grinder import BookDelta, BookSnapshot, MarketEvent, MarketReader, Side, TimeInForce, TopOfBook, Trade
 from grinder_exchange_paper import queue_model
+from grinder_exchange_paper.conditional import Waiting
 from grinder_exchange_paper.displayed import Display, Used
 from grinder_exchange_paper.ladder import Ladder, Level
 from grinder_exchange_paper.orders import Order
+from grinder_exchange_paper.queue_model import QueueModel
 
-Execute: TypeAlias = Callable[[Order, int, Decimal, bool], int]
-"""Fill (order, lots, price, maker); the lots really filled, fewer when the order may only reduce a position."""
+
+class Consequences(Protocol):
+    """What matching leads to; the venue carries it out."""
+
+    def execute(self, order: Order, lots: int, price: Decimal, maker: bool) -> int:
+        """Fill an order; the lots really filled, fewer when it may only reduce a position."""
+        ...
+
+    def meet(self, taker: Order, maker: Order) -> None:
+        """Two own orders meet, of which one rests."""
+        ...
+
+    def last_traded(self, symbol: str, price: Decimal) -> None:
+        """A print has reached a price for which a conditional order waits."""
+        ...
 
 
 class Matcher:
@@ -27,25 +42,33 @@ class Matcher:
         symbol: the symbol.
         decimals: decimals of a lot.
         market: where the books are.
-        execute: called for each fill.
+        model: how a display moves orders in their queue.
+        then: told of each fill, each meeting of own orders, and each print that fires a conditional order.
 
     Attributes:
         resting: how many own orders rest.
+        last: price of the last print; empty before the first.
+        waiting: conditional orders.
         display: what is displayed.
     """
 
-    __slots__ = ("_execute", "_market", "_scale", "_symbol", "_used", "asks", "bids", "display", "resting")
+    __slots__ = ("_heeds_all", "_market", "_model", "_scale", "_symbol", "_then", "_used", "asks", "bids", "display",
+                 "last", "resting", "waiting")  # fmt: skip
 
-    def __init__(self, symbol: str, decimals: int, market: MarketReader, execute: Execute) -> None:
+    def __init__(self, symbol: str, decimals: int, market: MarketReader, model: QueueModel, then: Consequences) -> None:
         self._symbol = symbol
         self._market = market
         self._scale = 10.0**decimals
-        self._execute = execute
+        self._model = model
+        self._heeds_all = model.heeds_all
+        self._then = then
         self._used = {Side.BUY: Used(), Side.SELL: Used()}
         self.bids = Ladder(Side.BUY)
         self.asks = Ladder(Side.SELL)
         self.display = Display(symbol, decimals, market)
         self.resting = 0
+        self.last = ""
+        self.waiting = Waiting()
 
     def ladder(self, side: Side) -> Ladder:
         """Own resting orders of a side."""
@@ -53,22 +76,61 @@ class Matcher:
 
     # Orders that arrive and leave.
 
-    def take(self, order: Order) -> None:
-        """Fill an arriving order from displayed levels, up to its limit."""
+    def would_take(self, side: Side, price: Decimal) -> bool:
+        """Whether a limit order would meet what is displayed, or an own order."""
+        limit, own = float(price), self.ladder(side.opposite).best
+        touch = self.display.touch()
+        if side is Side.BUY:
+            return limit >= own or (touch is not None and limit >= touch[1])
+        return limit <= own or (touch is not None and limit <= touch[0])
+
+    def take(self, order: Order, bound: float | None = None) -> None:
+        """Fill an arriving order from displayed levels and own orders among them, up to its limit or a bound."""
         if order.tif is TimeInForce.FOK and not self._whole(order):
             return
-        used = self._used[order.side.opposite]
+        ladder = self.ladder(order.side)
+        own = self._own_within(order)
         for price, displayed in self._within(order):
-            left = used.left(price, displayed)
-            if left > 0:
-                filled = self._execute(order, min(left, order.lots), Decimal(repr(price)), False)
-                used.use(price, displayed, filled)
-                if not order.open:
-                    return
+            if bound is not None and ladder.better(price, bound):
+                return
+            while own and order.open and ladder.better(price, own[0].limit):
+                self._then.meet(order, own.pop(0))
+            taken = 0
+            while own and order.open and own[0].limit == price:
+                taken += self._consume(order, price, displayed, int(own[0].ahead) - taken)
+                if order.open:
+                    self._then.meet(order, own.pop(0))
+            if order.open:
+                self._consume(order, price, displayed, order.lots)
+            if not order.open:
+                return
+        while own and order.open:
+            self._then.meet(order, own.pop(0))
+
+    def _consume(self, order: Order, price: float, displayed: int, most: int) -> int:
+        """Fill an arriving order from what is left of one displayed level; the lots taken."""
+        used = self._used[order.side.opposite]
+        lots = min(used.left(price, displayed), order.lots, most)
+        if lots <= 0:
+            return 0
+        filled = self._then.execute(order, lots, Decimal(repr(price)), False)
+        used.use(price, displayed, filled)
+        return filled
+
+    def _own_within(self, order: Order) -> list[Order]:
+        """Own resting orders that an order's limit reaches, in the order in which it would meet them."""
+        opposite, ladder = self.ladder(order.side.opposite), self.ladder(order.side)
+        unbound = order.price is None
+        return [
+            mine
+            for level in opposite.ranked
+            if unbound or not ladder.better(level.price, order.limit)
+            for mine in level.orders
+        ]
 
     def _whole(self, order: Order) -> bool:
         used = self._used[order.side.opposite]
-        wanted = order.lots
+        wanted = order.lots - sum(mine.lots for mine in self._own_within(order))
         for price, displayed in self._within(order):
             wanted -= used.left(price, displayed)
             if wanted <= 0:
@@ -99,8 +161,9 @@ class Matcher:
         self.resting += 1
 
     def remove(self, order: Order) -> None:
-        """Take an order off, if it rests."""
+        """Take an order off, if it rests or waits."""
         self.resting -= self.ladder(order.side).remove(order)
+        self.waiting.remove(order)
 
     # What the market does. This runs for every market event of a symbol with resting orders.
 
@@ -111,8 +174,11 @@ class Matcher:
             if self.resting:
                 self._on_top(event)
         elif isinstance(event, Trade):
+            self.last = event.price
             if self.resting:
                 self._on_trade(event)
+            if self.waiting:
+                self._fire(event)
         elif isinstance(event, BookDelta | BookSnapshot):
             self.display.change = event
             if self.resting:
@@ -125,7 +191,7 @@ class Matcher:
         ladder = self.bids
         best = ladder.best
         if bid <= best:
-            self._shown(ladder, bid, event.bid_qty, event.exchange_ns)
+            self._shown(ladder, bid, event.bid_qty, event)
         if ask <= best:
             self._cross(ladder, ((ask, int(float(event.ask_qty) * self._scale + 0.5)),))
         elif ladder.crossed:
@@ -133,24 +199,27 @@ class Matcher:
         ladder = self.asks
         best = ladder.best
         if ask >= best:
-            self._shown(ladder, ask, event.ask_qty, event.exchange_ns)
+            self._shown(ladder, ask, event.ask_qty, event)
         if bid >= best:
             self._cross(ladder, ((bid, int(float(event.bid_qty) * self._scale + 0.5)),))
         elif ladder.crossed:
             ladder.crossed = {}
 
-    def _shown(self, ladder: Ladder, best: float, qty: str, at_ns: int) -> None:
+    def _shown(self, ladder: Ladder, best: float, qty: str, event: TopOfBook) -> None:
         """The best displayed price is at or behind own orders: nothing is displayed at own prices before it."""
         levels = ladder.levels
         if best != ladder.best:
             for price, level in levels.items():
                 if ladder.better(price, best):
-                    level.shown(0, at_ns)
+                    level.shown(self._model, 0, event.exchange_ns, event.update_id)
             if best not in levels:
                 return
         level = levels[best]
-        if level.front and (displayed := int(float(qty) * self._scale + 0.5)) < level.front:
-            level.shown(displayed, at_ns)
+        if not level.front:
+            return
+        displayed = int(float(qty) * self._scale + 0.5)
+        if displayed < level.front or self._heeds_all:
+            level.shown(self._model, displayed, event.exchange_ns, event.update_id)
 
     def _on_book(self, event: BookDelta | BookSnapshot) -> None:
         book = self._market.book(self._symbol)
@@ -161,8 +230,8 @@ class Matcher:
             for level in ladder.levels.values():
                 displayed = int(book.qty_at(side, level.key or level.name(book)) * self._scale + 0.5)
                 # An empty side is a book that is not there yet, not an empty queue.
-                if displayed < level.front and book.top(side, 1):
-                    level.shown(displayed, event.exchange_ns, event.last_id)
+                if (displayed < level.front or self._heeds_all) and book.top(side, 1):
+                    level.shown(self._model, displayed, event.exchange_ns, event.last_id)
             if self.display.top is None:  # else that tells sooner
                 self._cross(ladder, self.display.levels(side.opposite))
 
@@ -194,8 +263,14 @@ class Matcher:
                 break
             for order in level.orders:
                 if used < lots and order.open and order.price is not None:
-                    used += self._execute(order, min(lots - used, order.lots), order.price, True)
+                    used += self._then.execute(order, min(lots - used, order.lots), order.price, True)
         return used
+
+    def _fire(self, event: Trade) -> None:
+        """A print fires the conditional orders that wait for its price."""
+        price = float(event.price)
+        if (price >= self.waiting.rise or price <= self.waiting.fall) and price > 0.0 and float(event.qty) > 0.0:
+            self._then.last_traded(self._symbol, Decimal(event.price))
 
     def _on_trade(self, event: Trade) -> None:
         price = float(event.price)
@@ -222,5 +297,5 @@ class Matcher:
         reaches = queue_model.traded_through if through else queue_model.printed
         for order in level.orders:
             if used < lots and order.open and (reach := reaches(order, lots - used, at_ns)) and order.price is not None:
-                used += self._execute(order, min(reach, order.lots), order.price, True)
+                used += self._then.execute(order, min(reach, order.lots), order.price, True)
         return used

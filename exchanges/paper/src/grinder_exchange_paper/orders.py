@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Final
 
 from grinder import Fill, Found, Instrument, OrderState, StateError, VenueOrder
-from grinder_exchange_paper.log import Changed, Ended, Executed, Opened, Record
+from grinder_exchange_paper.log import Changed, Ended, Executed, Fired, Opened, Record
 
 ZERO: Final = Decimal(0)
 REMEMBERED: Final = 10_000
@@ -31,15 +31,21 @@ class Order:
     Attributes:
         limit: price as a float, for comparison with displayed prices; 0.0 for a market order.
         lots: what is still to be filled.
-        ahead: displayed lots in front of it in the queue at its price.
+        cause: why its fills happen.
+        trigger: what a conditional order waits for; None once it has fired.
+        changes: how often it was amended.
+        ahead: displayed lots in front of it in the queue at its price; a fraction where they are estimated.
         joined_ns: exchange time of the display that it joined; earlier prints do not concern it.
         joined_id: update id of that display; earlier displays do not concern it.
         shown_ns: exchange time of the display that last moved it forward.
         credit: by how many lots displays moved it forward: prints up to ``shown_ns`` are in them already.
+        traded: lots printed at its price since the last display.
     """
 
     __slots__ = (
         "ahead",
+        "cause",
+        "changes",
         "client_id",
         "credit",
         "decimals",
@@ -60,6 +66,8 @@ class Order:
         "state",
         "symbol",
         "tif",
+        "traded",
+        "trigger",
         "venue_order_id",
     )
 
@@ -77,8 +85,12 @@ class Order:
         self.state = OrderState.OPEN
         self.filled_qty = ZERO
         self.fills: list[Fill] = []
-        self.ahead = UNSEEN
-        self.joined_id = self.joined_ns = self.shown_ns = self.credit = 0
+        self.trigger = record.trigger
+        self.cause = record.cause
+        self.changes = 0
+        self.ahead: float = UNSEEN
+        self.credit: float = 0
+        self.joined_id = self.joined_ns = self.shown_ns = self.traded = 0
         self.change(record.price, record.qty)
 
     def change(self, price: Decimal | None, qty: Decimal) -> None:
@@ -112,6 +124,7 @@ class Order:
             qty=self.qty,
             filled_qty=self.filled_qty,
             reduce_only=self.reduce_only,
+            trigger=self.trigger,
         )
 
     def found(self) -> Found:
@@ -148,7 +161,11 @@ class Orders:
         elif isinstance(record, Executed):
             self._fill(record.fill)
         elif isinstance(record, Changed):
-            self._working(record.client_id).change(record.price, record.qty)
+            order = self._working(record.client_id)
+            order.change(record.price, record.qty)
+            order.changes += 1
+        elif isinstance(record, Fired):
+            self._fire(record)
         elif isinstance(record, Ended):
             self._finish(self._working(record.client_id), record.state)
 
@@ -159,6 +176,14 @@ class Orders:
         if decimals is None:
             raise StateError(f"order {record.client_id} is of {record.symbol}, which has no instrument")
         self.open[record.client_id] = Order(record, decimals)
+        self.last_id = record.venue_order_id
+
+    def _fire(self, record: Fired) -> None:
+        order = self._working(record.client_id)
+        if order.trigger is None:
+            raise StateError(f"order {record.client_id} fires and has no trigger")
+        order.trigger = None
+        order.venue_order_id = str(record.venue_order_id)
         self.last_id = record.venue_order_id
 
     def _working(self, client_id: str) -> Order:
