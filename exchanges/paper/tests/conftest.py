@@ -17,7 +17,9 @@ from grinder import (
     Instrument,
     IntentKind,
     ManualClock,
+    MarkPrice,
     OrderIntent,
+    Paid,
     PositionSide,
     Route,
     Side,
@@ -84,7 +86,7 @@ class Rig:
     Latencies are 10 ms each way unless settings say otherwise.
     """
 
-    def __init__(self, data_dir, *, resume=False, instruments=(BTC,), begin=BEGIN, market=None, **settings):
+    def __init__(self, data_dir, *, resume=False, instruments=(BTC,), begin=BEGIN, market=None, seed=1, **settings):
         self.data_dir = data_dir
         self.clock = ManualClock(begin)
         self.market = market or Market()
@@ -100,7 +102,7 @@ class Rig:
             instruments={instrument.symbol: instrument for instrument in instruments},
             market=self.market,
             data_dir=data_dir,
-            seed=1,
+            seed=seed,
             resume=resume,
             settings=self.settings,
         )
@@ -161,6 +163,11 @@ class Rig:
         at = self.now if exchange_ns is None else exchange_ns
         self._event(Trade(symbol, at, self.now, next(self.numbers), price, qty, taker))
 
+    def mark(self, price, rate="0", next_ns=0, *, symbol=SYMBOL):
+        """A mark price, the rate of the next funding and its instant."""
+        self.wait(self.pause)
+        self._event(MarkPrice(symbol, self.now, self.now, price, price, rate, next_ns))
+
     def submit(self, kind, *, side=Side.BUY, qty="0", price=None, tif=TimeInForce.GTC, reduce_only=False, **more):
         """Send a message; the client id."""
         client_id = more.get("client_id") or f"c{next(self.ids)}"
@@ -171,6 +178,7 @@ class Rig:
             tif=tif,
             reduce_only=reduce_only,
             position_side=more.get("position_side", PositionSide.BOTH),
+            trigger=more.get("trigger"),
             intent_id=f"i-{client_id}",
         )
         limit = Decimal(price) if price is not None else None
@@ -194,6 +202,9 @@ class Rig:
     def sell(self, qty, price=None, tif=TimeInForce.GTC, **more):
         return self.submit(IntentKind.PLACE, side=Side.SELL, qty=qty, price=price, tif=tif, **more)
 
+    def submit_place(self, side, qty, price, tif, **more):
+        return self.submit(IntentKind.PLACE, side=side, qty=qty, price=price, tif=tif, **more)
+
     def cancel(self, target, **more):
         return self.submit(IntentKind.CANCEL, target=target, **more)
 
@@ -207,6 +218,14 @@ class Rig:
     @property
     def fills(self):
         return [update.fill for update in self.said(Filled)]
+
+    @property
+    def payments(self):
+        return [update.payment for update in self.said(Paid)]
+
+    @property
+    def account(self):
+        return self.exchange.state.account
 
     def traded(self):
         """Fills so far, waiting for those under way: (client id, price, quantity, maker)."""
@@ -238,6 +257,12 @@ def make_rig(tmp_path_factory):
         return Rig(data_dir or tmp_path_factory.mktemp("paper"), **settings)
 
     return make
+
+
+@pytest.fixture
+def instrument():
+    """The rules of the symbol that rigs trade."""
+    return BTC
 
 
 @pytest.fixture

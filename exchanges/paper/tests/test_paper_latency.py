@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from grinder import (
@@ -200,3 +202,85 @@ def test_a_snapshot_states_everything_at_its_time(rig):
     assert float(position.entry_price) == pytest.approx((100.1 + 100.0 / 2) / 1.5)
     fees = sum(fill.fee for fill in rig.fills)
     assert snapshot.balance == 10_000 - fees
+
+
+# Latencies that are drawn, and that of market data.
+
+
+def arrivals(make_rig, seed, count=200, **settings):
+    """How long each of some orders took to the venue, and how long its answer took back."""
+    rig = make_rig(seed=seed, **settings)
+    rig.book([("100.0", "5")], [("100.1", "5")])
+    there, back = [], []
+    for _ in range(count):
+        sent = rig.now
+        rig.buy("0.1", "99.0", GTX)
+        rig.updates.clear()
+        while not rig.updates:
+            rig.wait(0.5)
+        there.append((rig.updates[0].at_ns - sent) / MS)
+        back.append(rig.now / MS - rig.updates[0].at_ns / MS)
+        rig.cancel(f"c{2 * len(there) - 1}")
+        rig.wait(2000)
+    return there, back
+
+
+DRAWN = {"entry_latency_ms": 10, "entry_latency_p99_ms": 40, "response_latency_ms": 5, "response_latency_p99_ms": 50}
+
+
+def test_drawn_latencies_have_the_median_and_tail_that_are_asked_for(make_rig):
+    there, _ = arrivals(make_rig, 1, **DRAWN)
+    assert 8 < sorted(there)[100] < 12.5
+    assert sum(ms > 40 for ms in there) <= 8
+    assert max(there) > 25
+    assert min(there) > 1
+
+
+def test_the_seed_decides(make_rig):
+    first, again, other = (arrivals(make_rig, seed, 20, **DRAWN) for seed in (1, 1, 2))
+    assert first == again != other
+
+
+def test_messages_of_one_direction_never_overtake_each_other(make_rig):
+    rig = make_rig(entry_latency_ms=10, entry_latency_p99_ms=500, response_latency_ms=10, response_latency_p99_ms=500)
+    rig.book([("100.0", "5")], [("100.1", "5")])
+    orders = [rig.buy("0.1", "99.0", GTX) for _ in range(50)]
+    rig.wait(5000)
+    assert [update.client_id for update in rig.said(Accepted)] == orders
+    times = [update.at_ns for update in rig.said(Accepted)]
+    assert times == sorted(times)
+
+
+def test_an_order_meets_the_market_that_we_see_a_feed_latency_later(make_rig):
+    """Sent at 0 with 10 ms there and 30 ms of feed: what we see at 35 ms was at the venue at 5, and is met at 10."""
+    rig = make_rig(feed_latency_ms=30, entry_latency_ms=10, response_latency_ms=10)
+    rig.pause = 0
+    rig.book([("100.0", "5")], [("100.1", "5")])
+    begin = rig.now
+    rig.buy("1", "100.1", IOC)
+    rig.wait(35)
+    rig.book([("100.0", "5")], [("100.1", "0.4")])
+    rig.wait(4.9)
+    assert rig.updates == []
+    rig.wait(0.1)
+    (fill,) = rig.fills
+    assert fill.qty == Decimal("0.4")
+    assert fill.exchange_ns == begin + 10 * MS
+    assert rig.now == fill.local_ns == begin + 40 * MS, "not before the market that it met is seen"
+
+
+def test_a_slow_answer_comes_when_it_comes(make_rig):
+    rig = make_rig(feed_latency_ms=30, entry_latency_ms=10, response_latency_ms=50)
+    rig.book([("100.0", "5")], [("100.1", "5")])
+    begin = rig.now
+    rig.buy("1", "100.1", IOC)
+    rig.wait(59.9)
+    assert rig.updates == []
+    rig.wait(0.1)
+    assert [fill.local_ns - begin for fill in rig.fills] == [60 * MS]
+
+
+@pytest.mark.parametrize(("median", "p99"), [(0, 5), (10, 9)])
+def test_a_tail_below_its_median_is_refused(make_rig, median, p99):
+    with pytest.raises(ValueError, match="entry_latency_p99_ms is"):
+        make_rig(entry_latency_ms=median, entry_latency_p99_ms=p99)

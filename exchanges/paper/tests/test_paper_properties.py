@@ -8,10 +8,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grinder import Accepted, Cancelled, Filled, Rejected, Side, TimeInForce
+from grinder import (
+    Accepted,
+    Cancelled,
+    Filled,
+    Paid,
+    Rejected,
+    Side,
+    TimeInForce,
+    Trigger,
+    TriggerKind,
+    TriggerSource,
+)
 from grinder_exchange_paper.orders import UNSEEN
 
 D = Decimal
+MS = 1_000_000
 BUY, SELL = Side.BUY, Side.SELL
 LOWEST, HIGHEST = -8, 18
 """Ticks of a bid and an ask that are always there, so that there always is a book."""
@@ -39,6 +51,8 @@ steps = st.one_of(
     st.tuples(st.just("cancel"), st.integers(0, 7)),
     st.tuples(st.just("amend"), st.integers(0, 7), ticks, lots),
     st.tuples(st.just("wait"), st.integers(1, 30)),
+    st.tuples(st.just("stop"), sides, ticks, lots, st.sampled_from([*TriggerKind]), st.sampled_from([*TriggerSource])),
+    st.tuples(st.just("mark"), st.integers(-4, 9), st.sampled_from(["0", "0.01", "-0.02"])),
 )
 stories = st.lists(steps, min_size=20, max_size=60)
 
@@ -164,7 +178,7 @@ class Theatre:
     def trade(self, taker, tick, count):
         self.arrive()
         self.rig.trade(price_of(tick), qty_of(count), taker)
-        fills = self.new_fills()
+        fills = [fill for fill in self.new_fills() if fill.maker]  # what fires takes
         assert sum(fill.qty for fill in fills) <= D(qty_of(count))
         for fill in fills:
             assert fill.maker
@@ -185,7 +199,7 @@ class Theatre:
     def hit(self, number, through, count):
         """Print at, or some ticks through, the price of an order that rests."""
         order = self.rig.exchange.state.orders.open.get(self.pick(number))
-        if order is not None:
+        if order is not None and order.price is not None:
             self.trade(order.side.opposite, int(order.price * 10) - 1000 - through * order.side.sign, count)
 
     def market(self, side, count, reduce_only):
@@ -193,6 +207,24 @@ class Theatre:
         client_id = send(qty_of(count), None, TimeInForce.IOC, reduce_only=reduce_only)
         self.limits[client_id] = (side, [None])
         self.reducers |= {client_id} if reduce_only else set()
+
+    def stop(self, side, tick, count, kind, source):
+        """A conditional market order."""
+        send = self.rig.buy if side is BUY else self.rig.sell
+        trigger = Trigger(kind, D(price_of(tick)), source)
+        client_id = send(qty_of(count), None, TimeInForce.IOC, trigger=trigger)
+        self.limits[client_id] = (side, [None])
+
+    def mark(self, tick, rate):
+        """A mark price shortly before a funding instant, and the instant."""
+        self.arrive()
+        self.rig.mark(price_of(tick), rate, self.rig.now + 2 * MS)
+        self.rig.wait(3)
+        self.fired()
+
+    def fired(self):
+        """Conditional orders that fired take what is displayed."""
+        assert all(not fill.maker for fill in self.new_fills())
 
     def pick(self, number):
         """An order that rests, if there is one."""
@@ -215,12 +247,20 @@ def assert_sound(rig):
     fills = rig.fills
     assert [fill.trade_id for fill in fills] == [f"p{n + 1}" for n in range(len(fills))]
     assert rig.position() == sum(fill.qty * fill.side.sign for fill in fills)
-    assert state.account.fees == sum(fill.fee for fill in fills)
-    assert state.account.balance == 10_000 + state.account.realised - state.account.fees
+    account = state.account
+    assert account.fees == sum(fill.fee for fill in fills)
+    paid = sum(payment.amount for payment in rig.payments)
+    assert paid == account.funding - account.clearance + account.insurance
+    assert account.balance == 10_000 + account.realised - account.fees + paid
+    assert account.balance == account.cross + sum(
+        holding.wallet for contract in account.contracts.values() for holding in contract.holdings.values()
+    )
     matcher = rig.exchange._matchers.get("BTCUSDT")
     ladders = (matcher.bids, matcher.asks) if matcher else ()
     resting = [order for ladder in ladders for level in ladder.ranked for order in level.orders]
-    assert {order.client_id for order in resting} == set(state.orders.open)
+    waiting = {order.client_id for order in state.orders.open.values() if order.trigger is not None}
+    assert {order.client_id for order in resting} == set(state.orders.open) - waiting
+    assert len(matcher.waiting if matcher else ()) == len(waiting)
     for order in resting:
         assert 0 <= order.ahead < UNSEEN
         assert order.to_qty(order.lots) == order.qty - order.filled_qty > 0
@@ -231,9 +271,15 @@ def assert_sound(rig):
         assert matcher.resting == len(resting)
 
 
+def told_ns(update):
+    if isinstance(update, Filled):
+        return update.fill.local_ns
+    return update.payment.local_ns if isinstance(update, Paid) else update.at_ns
+
+
 def assert_told_in_order(rig):
     """Updates come in the order of their times, and each order's life makes sense."""
-    times = [u.fill.local_ns if isinstance(u, Filled) else u.at_ns for u in rig.updates]
+    times = [told_ns(update) for update in rig.updates]
     assert times == sorted(times)
     begun, done = set(), set()
     for update in rig.updates:
@@ -250,12 +296,22 @@ def held(snapshot):
     return [(each.symbol, each.position_side, each.qty, each.entry_price) for each in snapshot.positions]
 
 
-@pytest.mark.parametrize("latency", [0, 10])
-@settings(deadline=None, max_examples=100)
+SETTINGS = {
+    "plain": {},
+    "far": {"entry_latency_ms": 10},
+    "power": {"queue": "power", "self_trade": "expire_taker"},
+    "bybit": {"rules": "bybit", "self_trade": "expire_both", "margin_mode": "isolated", "leverage": 5},
+    "with oneself": {"self_trade": "none", "queue": "power", "queue_power": 1},
+}
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+@settings(deadline=None, max_examples=80)
 @given(story=stories)
-def test_any_story(make_rig, latency, story):
+def test_any_story(make_rig, kind, story):
     """Answers without delay, so that each fill is seen at the event that brought it."""
-    rig = Theatre(make_rig(entry_latency_ms=latency, response_latency_ms=0)).play(story)
+    chosen = {"entry_latency_ms": 0, "response_latency_ms": 0, **SETTINGS[kind]}
+    rig = Theatre(make_rig(**chosen)).play(story)
     assert_sound(rig)
     assert_told_in_order(rig)
     rig.exchange.stop()

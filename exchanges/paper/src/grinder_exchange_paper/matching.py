@@ -132,10 +132,10 @@ class Matcher:
         used = self._used[order.side.opposite]
         wanted = order.lots - sum(mine.lots for mine in self._own_within(order))
         for price, displayed in self._within(order):
-            wanted -= used.left(price, displayed)
             if wanted <= 0:
-                return True
-        return False
+                break
+            wanted -= used.left(price, displayed)
+        return wanted <= 0
 
     def _within(self, order: Order) -> Iterator[tuple[float, int]]:
         """Displayed levels that an order's limit reaches."""

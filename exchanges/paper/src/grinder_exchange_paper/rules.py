@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Final, NamedTuple
 
 from grinder import Instrument, OrderIntent, PositionSide, Side, Trigger
@@ -123,9 +123,9 @@ class Terms(NamedTuple):
         if self.price is None or bound is None or not self.price.is_finite():
             return self
         if self.side is Side.BUY and self.price > bound:
-            return self._replace(price=bound // tick * tick)
+            return self._replace(price=(bound / tick).to_integral_value(ROUND_FLOOR) * tick)
         if self.side is Side.SELL and self.price < bound:
-            return self._replace(price=-(-bound // tick) * tick)
+            return self._replace(price=(bound / tick).to_integral_value(ROUND_CEILING) * tick)
         return self
 
     def _check_type(self) -> Refusal | None:
