@@ -159,7 +159,7 @@ class Clearing:
         venue = self._venue
         side = Side.SELL if each.qty > 0 else Side.BUY
         number = venue.state.orders.last_id + 1
-        tick = venue.instruments[each.symbol].tick_size
+        tick = venue.instruments[each.symbol].tick_size.normalize()
         price = each.bankruptcy
         if price is not None:
             rounding = ROUND_CEILING if side is Side.SELL else ROUND_FLOOR
