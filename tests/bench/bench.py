@@ -41,7 +41,7 @@ def absent(name: str, what: str, why: str) -> dict:
 def ours(job: str) -> dict:
     """Our side of a job, in a process of its own."""
     command = [sys.executable, str(Path(__file__).with_name("ours.py")), job, str(CAPTURE)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=3600, check=True)
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
@@ -111,6 +111,50 @@ def p5() -> list[dict]:
     ]
 
 
+FIDELITY = (
+    ("F1", "btcusdt_20240808.gz", 500, "risk", "0.1", 272),
+    ("F2", "btcusdt_20240808.gz", 2000, "power", "0.1", 165),
+    ("F3", "ethusdt_20240808.gz", 500, "risk", "0.01", 307),
+)
+"""Capture, interval of quotes in ms, queue model, tick size, and the peer's orders filled as it was measured once."""
+
+
+def fidelity(row: tuple[str, str, int, str, str, int]) -> dict:
+    """Orders filled by the paper exchange against those of hftbacktest, quoted alike."""
+    name, capture, every_ms, queue, tick, known = row
+    what = f"{capture[:3].upper()} filled orders, {queue} queue, each {every_ms} ms"
+    path = CAPTURE.with_name(capture)
+    if not path.exists():
+        return absent(name, what, f"no {capture} in ../shared/data")
+    model = {"risk": "risk_averse"}.get(queue, queue)
+    script = str(Path(__file__).with_name("fidelity.py"))
+    command = [sys.executable, script, str(path), str(every_ms), model]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=True)
+    mine = json.loads(done.stdout)
+    peer = peers.ask("peer_hftbacktest.py", str(path), "--every-ms", str(every_ms), "--queue", queue, "--tick", tick)
+    theirs = known if isinstance(peer, str) else peer["trades"]
+    ratio = mine["filled_orders"] / theirs
+    return {"name": f"{name} {what}", "value": mine["filled_orders"], "floor_or_peer": theirs, "ratio": round(ratio, 3),
+            "target": "0.85 to 1.15", "ok": 0.85 <= ratio <= 1.15, "orders": mine["orders"],
+            **({"note": f"figure of an earlier run: {peer}"} if isinstance(peer, str) else {})}  # fmt: skip
+
+
+def f1() -> list[dict]:
+    """How close fills are to an independent simulator's: F1, F2 and F3."""
+    return [fidelity(row) for row in FIDELITY]
+
+
+def p9() -> list[dict]:
+    """Memory of a simulated day: as much at its end as after its first hour."""
+    mine = ours("day")
+    after, most = mine["first_hour_mb"], mine["most_later_mb"]
+    return [
+        line("P9", "most resident memory of a simulated day against its first hour (MB)", most, after, 1.05,
+             hours=mine["hours"], seconds=mine["seconds"], events=mine["events"]),
+        line("P9", "most resident memory of a simulated day (MB)", max(most, after), 250.0, 1.0),
+    ]  # fmt: skip
+
+
 def p8() -> list[dict]:
     """Start-up against the imports that it cannot avoid."""
     python = sys.executable
@@ -128,7 +172,7 @@ def main() -> None:
     """Run the benchmarks named on the command line, or all."""
     wanted = {name.upper() for name in sys.argv[1:]}
     rows = []
-    for job in (p1, p3, p4, p5, p8):
+    for job in (p1, p3, p4, p5, p8, f1, p9):
         if wanted and job.__name__.upper() not in wanted:
             continue
         for row in job():

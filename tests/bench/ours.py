@@ -1,6 +1,6 @@
 """Our sides of the benchmarks that need a process of their own. Prints one JSON line.
 
-Usage: python ours.py {decode|capture|engine|first-decision} CAPTURE.gz
+Usage: python ours.py {decode|capture|engine|day|first-decision} CAPTURE.gz
 """
 
 from __future__ import annotations
@@ -181,6 +181,41 @@ def engine(path: Path, every: int = 100) -> dict:
             "events_per_s": round(len(events) / rates[every]), "fills": summary.fills}  # fmt: skip
 
 
+def resident_mb() -> float:
+    """Memory that this process holds now, in MB."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
+def day(_path: Path, hours: float = 24) -> dict:
+    """A simulated day of two synthetic symbols: memory at each full hour of it."""
+    from grinder.engine.options import RunOptions
+    from grinder.engine.session import Session
+
+    hour_ns = 3600 * 10**9
+    with tempfile.TemporaryDirectory() as out:
+        session = Session.open(RunOptions(out=Path(out), duration=int(hours * hour_ns)))
+        begin: list[int] = []
+        at: dict[int, float] = {}
+
+        def progress(now: int, _events: int) -> None:
+            begin.append(now)
+            hour = (now - begin[0]) // hour_ns
+            del begin[1:]
+            at[hour] = max(at.get(hour, 0.0), resident_mb())
+
+        session.progress = progress
+        start = time.perf_counter()
+        summary = session.run()
+        seconds = time.perf_counter() - start
+    later = [mb for hour, mb in at.items() if hour >= 1]
+    return {"hours": hours, "seconds": round(seconds, 1), "events": summary.events, "intents": summary.intents,
+            "first_hour_mb": round(at[0], 1), "most_later_mb": round(max(later, default=at[0]), 1),
+            "by_hour_mb": {hour: round(mb, 1) for hour, mb in at.items()}}  # fmt: skip
+
+
 def first_decision(path: Path) -> dict:
     """``grinder run`` from process start to its first decision: exits there."""
     from grinder.engine.executor import Executor
@@ -202,7 +237,6 @@ def first_decision(path: Path) -> dict:
 if __name__ == "__main__":
     os.environ.pop("GRINDER_TRACE", None)
     sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - the log is not what is measured
-    result = {"decode": decode, "capture": capture, "engine": engine, "first-decision": first_decision}[sys.argv[1]](
-        Path(sys.argv[2]) if len(sys.argv) > 2 else Path()
-    )
+    jobs = {"decode": decode, "capture": capture, "engine": engine, "day": day, "first-decision": first_decision}
+    result = jobs[sys.argv[1]](Path(sys.argv[2]) if len(sys.argv) > 2 else Path(), *map(float, sys.argv[3:]))
     print(json.dumps(result))
