@@ -54,7 +54,7 @@ def test_every_code_of_binance_that_the_venue_uses_has_one_of_bybit():
     from grinder_exchange_paper import rules
 
     codes = {value.code for value in vars(rules).values() if isinstance(value, rules.Refusal)}
-    assert codes - {"-2021", "-5022"} <= BYBIT.codes.keys()
+    assert codes - {"-5022"} <= BYBIT.codes.keys()
 
 
 def test_a_post_only_order_that_would_take_is_accepted_and_cancelled(bybit):

@@ -82,6 +82,7 @@ BYBIT: Final = Dialect(
         "-1130": Refusal(_PARAMETERS, "params error: not a number"),
         "-2011": Refusal("110001", "order not exists or too late to cancel"),
         "-2013": Refusal("110001", "order not exists or too late to replace"),
+        "-2021": Refusal("110092", "the trigger price is on the wrong side of the market"),
         "-2019": Refusal("110007", "available balance is insufficient for the new order"),
         "-2020": Refusal("110118", "no usable price for a market order"),
         "-2022": Refusal("110017", "reduce-only order would be truncated to zero"),
