@@ -153,7 +153,10 @@ class Account:
         if entry.leverage < 1:
             raise StateError(f"leverage {entry.leverage} of {entry.symbol}")
         if entry.isolated != contract.isolated and any(holding.qty for holding in contract.holdings.values()):
-            raise StateError(f"margin mode of {entry.symbol} changes while a position is open")
+            raise StateError(
+                f"margin mode of {entry.symbol} changes while a position is open; set margin_mode back until it is "
+                "closed, or use a fresh data directory"
+            )
         contract.isolated = entry.isolated
         contract.leverage = entry.leverage
 

@@ -160,7 +160,8 @@ class Clearing:
         side = Side.SELL if each.qty > 0 else Side.BUY
         number = venue.state.orders.last_id + 1
         tick = venue.instruments[each.symbol].tick_size.normalize()
-        price = each.bankruptcy
+        # What was closed before may have changed what stands behind this one.
+        price = liquidation.bankruptcy_price(venue.margining.valuation(), each.symbol, each.position_side)
         if price is not None:
             rounding = ROUND_CEILING if side is Side.SELL else ROUND_FLOOR
             price = max((price / tick).to_integral_value(rounding) * tick, tick)

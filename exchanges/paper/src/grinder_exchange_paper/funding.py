@@ -6,7 +6,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Final, NamedTuple
 
 from grinder import MarkPrice
-from grinder_exchange_paper.amounts import money
+from grinder_exchange_paper.amounts import LARGEST, money
 
 HOUR_NS: Final = 3_600_000_000_000
 SHORTEST_NS: Final = HOUR_NS // 60
@@ -94,18 +94,23 @@ class FundingClock:
         self.mark = mark
 
     def observe(self, event: MarkPrice) -> None:
-        """Learn mark price, rate and next instant from an event of the symbol; one that cannot be true is counted."""
+        """Learn mark price, rate and next instant from an event of the symbol; one that cannot be true is counted.
+
+        An event whose ``next_funding_ns`` is 0 does not tell the next instant.
+        """
         mark, rate = _parse(event.mark), _parse(event.funding_rate)
         ahead_ns = event.next_funding_ns - event.local_ns
-        if mark is None or mark <= 0 or rate is None or abs(rate) >= 1 or ahead_ns > LONGEST_NS:
+        if mark is None or rate is None or not (0 < mark <= LARGEST and -1 < rate < 1) or ahead_ns > LONGEST_NS:
             self.ignored += 1
             return
         self.mark = mark
-        if event.next_funding_ns <= self._settled_ns:
+        named = event.next_funding_ns > 0
+        if named and event.next_funding_ns <= self._settled_ns:
             return  # a late event: its rate was that of an instant that is over
         if not self._fixed:
             self.rate = rate
-        self._name(event.next_funding_ns)
+        if named:
+            self._name(event.next_funding_ns)
 
     def _name(self, next_ns: int) -> None:
         """Take the next instant from the venue; two in a row that it has named tell the interval."""

@@ -91,7 +91,6 @@ class Contract:
 
     Attributes:
         isolated: whether its positions have wallets of their own.
-        leverage: notional to initial margin.
         brackets: maintenance margin and leverage by notional.
         holdings: positions by side, also flat ones.
         last_funding: the instant that was paid last.

@@ -37,8 +37,7 @@ def due(valuation: Valuation) -> list[Liquidation]:
     An isolated position has to be, when its wallet and its unrealised PnL are not above its maintenance margin; all
     cross positions have to be, when that holds for the cross account.
     """
-    needed = valuation.cross_maintenance()
-    cross_is_due = bool(needed) and valuation.cross_equity() <= needed
+    cross_is_due = valuation.cross_equity() <= valuation.cross_maintenance()
     found = [
         Liquidation(symbol, side, holding.qty, bankruptcy_price(valuation, symbol, side), contract.isolated)
         for symbol, contract in valuation.account.contracts.items()

@@ -128,18 +128,14 @@ class Valuation:
         return not need or need <= self._free()
 
     def fits_leverage(self, order: Order) -> bool:
-        """Whether the position stays within what its brackets allow at its leverage, with all orders of that side.
-
-        An order that does not make the position larger always does.
-        """
+        """Whether the position stays within what its brackets allow at its leverage, with all orders of that side."""
         if order.reduces:
             return True
         contract = self.account.contract(order.symbol)
         resting = self._resting.get(order.symbol, NOTHING)
         high, low = contract.reach(self.marks.get(order.symbol), *resting)
-        before = high if order.side is Side.BUY else low
-        after = before + order.qty * order.price
-        return after <= abs(before) or after <= contract.brackets.max_notional(contract.leverage)
+        reached = (high if order.side is Side.BUY else low) + order.qty * order.price
+        return reached <= contract.brackets.max_notional(contract.leverage)
 
     # Margin that is moved by hand.
 
