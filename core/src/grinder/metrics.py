@@ -114,6 +114,11 @@ class Pow2Histogram:
             seen += number
         return 0.0
 
+    def counted(self) -> list[tuple[int, int]]:
+        """Upper bound in ns and count of each bucket, from the first that holds something to the last."""
+        held = [bits for bits, number in enumerate(self.buckets) if number]
+        return [(1 << bits, self.buckets[bits]) for bits in range(held[0], held[-1] + 1)] if held else []
+
     def cumulative(self) -> list[tuple[str, float]]:
         """Upper bound in seconds and cumulative count, as Prometheus wants them: 1 µs to 17 s, and infinity."""
         rows = []

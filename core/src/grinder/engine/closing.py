@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal, localcontext
+from decimal import Decimal
 
 import msgspec
 
-from grinder.engine.arithmetic import EXACT
 from grinder.engine.executor import Executor
 from grinder.engine.gating import Gating
+from grinder.engine.worth import money, value_price, worth
 from grinder.evidence.summary import (
     DecisionCounts,
     DecisionTimes,
@@ -26,18 +26,10 @@ from grinder.evidence.summary import (
 )
 from grinder.gates.stats import COUNT_NAMES
 from grinder.instruments import Instrument
-from grinder.journal.ledger import Holding
 from grinder.market.state import MarketState
 from grinder.reasons import ReasonRegistry
 
 ZERO = Decimal(0)
-CENT = Decimal("1E-12")
-
-
-def money(amount: Decimal) -> Decimal:
-    """An amount without the noise of average prices that do not terminate: twelve decimals, no trailing zeros."""
-    plain = amount.quantize(CENT).normalize()
-    return plain if plain.as_tuple().exponent <= 0 else plain.quantize(Decimal(1))  # type: ignore[operator]
 
 
 class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,19 +58,7 @@ def summarise(
     tally, recorder = executor.tally, executor.recorder
     positions = tuple(_positions(executor, market, instruments))
     holdings = [holding for _, holding in executor.settlement.ledger.holdings()]
-    with localcontext(EXACT):
-        fees = sum((amount for holding in holdings for amount in holding.fees.values()), ZERO)
-        realised = sum((holding.realised for holding in holdings), ZERO)
-        received = sum((holding.received for holding in holdings), ZERO)
-        unrealised = sum(
-            (
-                holding.unrealised(price)
-                for key, holding in executor.settlement.ledger.holdings()
-                if (price := value_price(market, key[3])) is not None
-            ),
-            ZERO,
-        )
-        net = money(realised + unrealised + received - fees)
+    made = worth(executor.settlement.ledger, market)
     by_reason = _by_reason(tally.reasons)
     return Summary(
         run_id=facts.run_id,
@@ -103,10 +83,10 @@ def summarise(
         filled_orders=tally.filled_orders,
         maker_fills=sum(holding.maker_fills for holding in holdings),
         volume=sum((holding.volume for holding in holdings), ZERO),
-        fees=fees,
-        payments=_payments(holdings),
+        fees=made.fees,
+        payments=made.payments,
         venue_closures=dict(sorted(tally.venue_closures.items())),
-        pnl=Pnl(realised=money(realised), unrealised=money(unrealised), net=net),
+        pnl=Pnl(realised=made.realised, unrealised=made.unrealised, net=made.net),
         positions=positions,
         feed=FeedHealth(
             gaps=market.gaps,
@@ -121,21 +101,13 @@ def summarise(
             p99=round(tally.decision_ns.quantile(0.99) / 1000, 1),
             max=round(tally.decision_ns.max_ns / 1000, 1),
         ),
+        decision_buckets_us=tuple((below / 1000, count) for below, count in tally.decision_ns.counted()),
         decisions_sha256=recorder.decisions_sha256,
         fills_sha256=recorder.fills_sha256,
         records=RecordHealth(lost=recorder.lost, error=recorder.error),
         reasons={code: reasons.meaning(code) for code in by_reason},
         example=tally.last_blocked,
     )
-
-
-def _payments(holdings: Sequence[Holding]) -> dict[str, Decimal]:
-    """What was received by kind, less what was paid."""
-    totals: dict[str, Decimal] = {}
-    for holding in holdings:
-        for kind, amount in holding.payments.items():
-            totals[kind.value.lower()] = totals.get(kind.value.lower(), ZERO) + amount
-    return dict(sorted(totals.items()))
 
 
 def _by_reason(counts: Counter[tuple[str, str]]) -> dict[str, int]:
@@ -172,14 +144,6 @@ def _positions(executor: Executor, market: MarketState, instruments: Mapping[str
             realised=money(holding.realised),
             unrealised=money(holding.unrealised(price)) if price is not None else None,
         )
-
-
-def value_price(market: MarketState, symbol: str) -> Decimal | None:
-    """Mark price, else mid; None when nothing is known."""
-    view = market.view(symbol)
-    price = view.mark or view.mid
-    # A mid of two floats may carry noise in its last digits; no tick is as small as what is cut off.
-    return money(Decimal(repr(price)).quantize(Decimal("1E-10"))) if price > 0 else None
 
 
 def plugin_rows(gating: Gating, others: Sequence[PluginRow]) -> tuple[PluginRow, ...]:

@@ -11,6 +11,7 @@ from grinder.engine.arithmetic import plain_arithmetic
 from grinder.engine.executor import Executor
 from grinder.engine.faces import RuntimeFace
 from grinder.engine.runtime import Runtime
+from grinder.engine.sampler import Sampler
 from grinder.engine.watchdog import Watchdog
 from grinder.evidence.markouts import Markouts
 from grinder.exchange import Simulated
@@ -48,6 +49,7 @@ class Loop:
         account: AccountView,
         runtime: Runtime,
         markouts: Markouts,
+        sampler: Sampler,
         watchdog: Watchdog,
         symbols: Sequence[str],
         duration_ns: int = 0,
@@ -65,6 +67,7 @@ class Loop:
         self._runtime = runtime
         self._runtime_face = RuntimeFace(runtime)
         self._markouts = markouts
+        self._sampler = sampler
         self.watchdog = watchdog
         self._symbols = tuple(symbols)
         self._duration = duration_ns
@@ -121,6 +124,7 @@ class Loop:
         await self._executor.collect()
         self._executor.save_progress()
         await self._executor.commit()
+        self._sampler.finish(self.last_ns)
 
     async def _reach(self, now: int) -> bool:
         """Let everything due up to ``now`` happen, in the order of its time. False when the run is over."""
@@ -146,10 +150,10 @@ class Loop:
     def _next(self) -> int:
         """When the next thing is due that is not a market event."""
         simulated = min((simulator.due_ns for simulator in self._simulators), default=NEVER)
-        return min(simulated, self._wake_at, self._executor.settlement.doubts.due_ns)
+        return min(simulated, self._wake_at, self._executor.settlement.doubts.due_ns, self._sampler.due_ns)
 
     async def _happen(self, due: int) -> None:
-        """Let one due time come: answers of exchanges, then queries, then the strategy."""
+        """Let one due time come: answers of exchanges, then queries, then the strategy; then it is looked at."""
         self._clock.set(due)
         self._market.now_ns = due
         arrived = False
@@ -165,6 +169,8 @@ class Loop:
             self._wake_at += self._strategy.wake_ns
             for symbol in self._symbols:
                 await self._propose(self._consult(symbol, due), due)
+        if self._sampler.due_ns <= due:
+            self._sampler.take(due)
 
     def _begin(self, now: int) -> None:
         self.first_ns = now
@@ -176,6 +182,7 @@ class Loop:
         self._clock.set(now)
         self._runtime.started_ns = now
         self._executor.greet()
+        self._sampler.begin(self.first_ns, now)
         if self._strategy.wake_ns > 0:
             self._wake_at = now + self._strategy.wake_ns
 

@@ -27,6 +27,7 @@ from grinder.engine.plugins import Loaded, load
 from grinder.engine.recovery import recover
 from grinder.engine.run import Loop
 from grinder.engine.runtime import Runtime
+from grinder.engine.sampler import Sampler
 from grinder.engine.settlement import Settlement, Venue
 from grinder.engine.state import open_state
 from grinder.engine.surroundings import calm_collector, log_fault, open_feed, print_trace, stop_signals
@@ -36,7 +37,8 @@ from grinder.errors import ConfigError, SafetyError
 from grinder.evidence.lines import write_atomic
 from grinder.evidence.markouts import Markouts
 from grinder.evidence.recorder import Recorder
-from grinder.evidence.summary import InputRow, PluginRow, Summary
+from grinder.evidence.summary import SETTINGS, InputRow, PluginRow, Summary
+from grinder.evidence.timeline import Timeline, interval_ns
 from grinder.exchange import Exchange, ExchangeContext
 from grinder.feeds.feed import Feed
 from grinder.host.discovery import PluginState
@@ -45,7 +47,7 @@ from grinder.log import configure, get_logger, utc
 from grinder.market.state import MarketState
 from grinder.reasons import CORE_REASONS
 from grinder.settings.model import ExchangeSettings
-from grinder.settings.report import fingerprint
+from grinder.settings.report import effective, fingerprint
 from grinder.types import IntentKind, Route
 
 if TYPE_CHECKING:
@@ -135,6 +137,8 @@ class Session:
         self._paper = self._paper_exchange()
         self._markouts = Markouts(self.out, keep=self._options.resume)
         self._stack.callback(self._markouts.close)
+        self._timeline = self._open_timeline()
+        self._stack.callback(self._timeline.close)
         self._executor = self._make_executor()
         self._facts = self._run_facts()
         skip_to = self._resume() if self._options.resume else 0
@@ -150,6 +154,12 @@ class Session:
             symbols=self._feed.symbols,
         )
 
+    def _open_timeline(self) -> Timeline:
+        span = self._feed.last_ns - self._feed.first_ns
+        if self._options.duration is not None:
+            span = min(span, self._options.duration)
+        return Timeline(self.out, interval_ns(span, len(self._feed.symbols)), keep=self._options.resume)
+
     def _resume(self) -> int:
         """Take the journal over; event time up to which the market has been traded already, ns.
 
@@ -164,6 +174,7 @@ class Session:
                 f"the market has been traded up to {utc(skip_to)}, but this input ends at {utc(end)}: give the "
                 "recording and the --duration of the run that is resumed, or start afresh without --resume"
             )
+        self._timeline.restore(skip_to)
         before = self._state.recovered.state.get("settings_sha256")
         if before not in {None, self._facts.settings_sha256}:
             self._log.warning("SETTINGS_CHANGED", before=before, now=self._facts.settings_sha256)
@@ -273,6 +284,13 @@ class Session:
             account=self._desk.face,
             runtime=self._runtime,
             markouts=self._markouts,
+            sampler=Sampler(
+                self._timeline,
+                account=self._account,
+                ledger=self._executor.settlement.ledger,
+                market=self._market,
+                symbols=feed.symbols,
+            ),
             watchdog=Watchdog(settings.engine.watchdog_s),
             symbols=feed.symbols,
             duration_ns=self._options.duration or 0,
@@ -339,6 +357,7 @@ class Session:
         """Flush everything, then write the summary, the metrics and the report."""
         executor = self._executor
         self._markouts.close()
+        self._timeline.close()
         executor.recorder.close()
         summary = summarise(
             self._facts,
@@ -357,11 +376,13 @@ class Session:
             self.exit_code = 1
         elif self._loop.stopped_by == signal.SIGINT:
             self.exit_code = INTERRUPTED
+        used = msgspec.json.encode(effective(self._settings), order="deterministic")
+        write_atomic(self.out / SETTINGS, msgspec.json.format(used, indent=2) + b"\n")
         summary.write(self.out)
         from grinder.evidence.report import write_report
 
         write_atomic(self.out / "metrics.prom", self._observation.text().encode())
-        write_report(self.out, msgspec.structs.asdict(summary))
+        write_report(self.out)
         for symbol in self._feed.symbols:
             fault = self._market.fault(symbol)
             if fault:

@@ -1,299 +1,276 @@
-"""``report.html``: one run on one page. It stands alone: no script, no network, readable on a phone and at night."""
+"""``report.html``: one run on one page, from the files in its directory. It stands alone, and works without scripts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from decimal import Decimal
-from html import escape
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
-from grinder.errors import InputError
-from grinder.evidence.chart import PriceChart
-from grinder.evidence.explain import DecisionRow, decode_decision, explain, wanted
-from grinder.evidence.lines import read_lines, write_atomic
-from grinder.evidence.recorder import DECISIONS, FILLS
+from grinder.evidence import pictures
+from grinder.evidence.axis import TimeAxis
+from grinder.evidence.gathering import Gathered
+from grinder.evidence.lines import write_atomic
+from grinder.evidence.page import bar, cards, e, page, section, table
 from grinder.evidence.summary import GateCounts, Summary, ranked
-from grinder.evidence.text import number, printable
+from grinder.evidence.text import cash, number
 from grinder.log import utc
 from grinder.reasons import CORE_REASONS
 
 REPORT: Final = "report.html"
 
-_CHARTS: Final = 6
-_EXAMPLES: Final = 20
-_KINDS: Final = 64
-_PER_KIND: Final = 4
+_REASONS: Final = 24
+_ROWS: Final = 200
+_SETTINGS: Final = 400
+_VALUE: Final = 200
 
 
-class FillRow(msgspec.Struct, frozen=True):
-    """One line of ``fills.jsonl``, as the report needs it."""
-
-    intent_id: str
-    ts_ns: int
-    symbol: str
-    side: str
-    price: Decimal
-    qty: Decimal
-    maker: bool
-
-
-_decode_fill = msgspec.json.Decoder(FillRow).decode
-
-
-class _Gathered:
-    """What one pass over the records leaves: bounded, however long the run was."""
-
-    def __init__(self) -> None:
-        self.charts: dict[str, PriceChart] = {}
-        self.not_drawn: set[str] = set()
-        self.kinds: dict[tuple[str, ...], list[bytes]] = {}
-        self.fills: dict[str, list[dict[str, Any]]] = {}
-        self.problems: list[str] = []
-
-    def read(self, out: Path) -> None:
-        for row, line in self._rows(out / DECISIONS, decode_decision):
-            self._decision(row, line)
-        self.examples = self._choose()
-        self.fills = {decode_decision(line).id: [] for line in self.examples}
-        for fill, line in self._rows(out / FILLS, _decode_fill):
-            self._fill(fill, line)
-
-    def _rows(self, path: Path, decode: Any) -> Iterator[tuple[Any, bytes]]:
-        unreadable = 0
-        try:
-            for _, line, _ in read_lines(path):
-                try:
-                    yield decode(line), line
-                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                    unreadable += 1
-        except OSError as error:
-            self.problems.append(f"{path.name} cannot be read: {error.strerror}.")
-        if unreadable:
-            self.problems.append(f"{unreadable:,} lines of {path.name} are cut off or corrupt and left out.")
-
-    def _chart(self, symbol: str) -> PriceChart | None:
-        chart = self.charts.get(symbol)
-        if chart is None and len(self.charts) < _CHARTS:
-            chart = self.charts[symbol] = PriceChart(symbol)
-        elif chart is None and len(self.not_drawn) < _KINDS:
-            self.not_drawn.add(symbol)
-        return chart
-
-    def _decision(self, row: DecisionRow, line: bytes) -> None:
-        chart = self._chart(row.order.symbol)
-        if chart is not None and row.mid:
-            chart.mid(row.ts_ns, row.mid)
-            if row.outcome == "blocked":
-                chart.block(row.ts_ns, f"{utc(row.ts_ns)} {wanted(row.order)}: {row.reason}")
-        said = next(((gate.gate, gate.verdict) for gate in row.gates if gate.verdict != "allow"), ("", ""))
-        kind = (row.outcome, row.reason, *said)
-        if len(self.kinds) < _KINDS or kind in self.kinds:
-            kept = self.kinds.setdefault(kind, [])
-            if len(kept) < _PER_KIND:
-                kept.append(line)
-
-    def _choose(self) -> list[bytes]:
-        """The first of each kind, then the second, …; those that were not sent before those that were."""
-        kinds = sorted(self.kinds.items(), key=lambda item: item[0][0] == "allowed")
-        rounds = (kept[place] for place in range(_PER_KIND) for _, kept in kinds if place < len(kept))
-        return [line for line, _ in zip(rounds, range(_EXAMPLES), strict=False)]
-
-    def _fill(self, fill: FillRow, line: bytes) -> None:
-        chart = self.charts.get(fill.symbol)
-        if chart is not None:
-            text = f"{utc(fill.ts_ns)} {fill.side} {fill.qty} at {fill.price}, {'maker' if fill.maker else 'taker'}"
-            chart.fill(fill.ts_ns, float(fill.price), fill.side, text)
-        if fill.intent_id in self.fills and len(self.fills[fill.intent_id]) < _EXAMPLES:
-            self.fills[fill.intent_id].append(msgspec.json.decode(line))
-
-
-def write_report(out: Path, summary: Mapping[str, Any]) -> None:
-    """Write ``report.html`` from the summary and the records in the run's directory, atomically, mode 0600.
+def write_report(out: Path, to: Path | None = None) -> Gathered:
+    """Write the report of the run in ``out``, atomically, mode 0600. Equal files give equal pages.
 
     Args:
-        out: the run's directory.
-        summary: as in ``summary.json``.
+        out: the run's directory. Whatever is missing or unreadable in it is said on the page.
+        to: where the page goes; ``report.html`` in ``out`` unless given.
+
+    Returns:
+        What was read, with its problems.
 
     Raises:
-        InputError: the summary has not the shape that this version writes.
-        StateError: the report could not be written.
+        StateError: the page could not be written.
     """
-    try:
-        figures = msgspec.json.decode(msgspec.json.encode(summary), type=Summary)
-    except msgspec.DecodeError as error:
-        raise InputError(str(out / "summary.json"), 0, f"is not a summary ({error}); run again") from error
-    gathered = _Gathered()
-    gathered.read(out)
-    page = "\n".join((_HEAD, f"<title>{_e(figures.run_id)}</title>", _STYLE, *_body(figures, gathered), "</main>"))
-    write_atomic(out / REPORT, page.encode("utf-8", "backslashreplace"))
+    gathered = Gathered(out)
+    write_atomic(to if to is not None else out / REPORT, build(gathered))
+    return gathered
 
 
-def _e(value: object) -> str:
-    return escape(printable(value))
+def build(gathered: Gathered) -> bytes:
+    """The page."""
+    s = gathered.summary
+    axis = TimeAxis(gathered.first_ns or s.covered_ns[0], gathered.last_ns or s.covered_ns[1])
+    return page(f"{s.run_id} \N{EN DASH} grinder", _body(s, gathered, axis))
 
 
-def _body(s: Summary, gathered: _Gathered) -> Iterator[str]:
-    yield f"<main><h1>{_e(s.run_id)}</h1><p>profile {_e(s.profile)}, seed {s.seed}</p>"
-    problems = [*gathered.problems, *([s.records.error] if s.records.error else [])]
-    yield from (f'<p class="problem">{_e(problem)}</p>' for problem in problems)
-    yield _headline(s)
-    yield "<h2>Price, fills and blocks</h2>"
-    yield from (chart.html() for chart in gathered.charts.values())
-    if not gathered.charts:
-        yield "<p>No decision was made.</p>"
-    if gathered.not_drawn:
-        yield f"<p>Not drawn: {_e(', '.join(sorted(gathered.not_drawn)))}.</p>"
-    yield "<h2>Why orders were not sent</h2>"
-    yield _table(("reason", "count", "meaning"), _reasons(s), 1)
-    yield "<h2>Gates</h2>"
-    yield _table(("gate", *(n.replace("_", " ") for n in GateCounts.__struct_fields__)), _gates(s), 7)
-    yield "<h2>Decisions explained</h2>"
-    yield from (_example(line, s, gathered) for line in gathered.examples)
-    yield "<h2>Positions</h2>"
-    yield _table(("symbol", "quantity", "entry", "valued at", "realised", "unrealised", "route"), _positions(s), 5)
-    yield "<h2>Orders, fees and feed</h2>"
-    yield _table(("figure", "value"), _figures(s), 1)
-    yield "<h2>Where this comes from</h2>"
-    yield _table(("what", "value"), _origins(s), 0)
+def _body(s: Summary, gathered: Gathered, axis: TimeAxis) -> Iterator[str]:
+    yield _head(s, gathered)
+    yield "<main>"
+    yield cards(_cards(s, gathered))
+    yield section("price", "Price, fills, position", *pictures.prices(gathered, axis))
+    yield section("equity", "Equity", *pictures.equity(gathered, axis))
+    yield section("blocks", "Orders that were not sent", *pictures.blocks(gathered, axis), _reasons(s, gathered))
+    yield section("gates", "Gates", _gates(s))
+    yield section("sent", "Orders that were sent", _sent(s, gathered))
+    yield section("latency", "Time to decide", _latency(s))
+    yield section("feed", "Market data", *pictures.feed(gathered, axis), _feed(s, gathered))
+    yield section("money", "Orders, fees, positions", _positions(s), f'<div class="side">{_orders(s)}{_money(s)}</div>')
+    yield section("origin", "Where this comes from", _origins(s), _settings(gathered))
+    yield "</main>"
 
 
-def _headline(s: Summary) -> str:
-    d = s.decisions
-    cards = (
-        ("allowed", f"{d.allowed:,}"),
-        ("blocked", f"{d.blocked:,}"),
-        ("dropped", f"{d.dropped:,}"),
-        ("fills", f"{s.fills:,}"),
-        ("net PnL", number(s.pnl.net, 2)),
-        ("fees", number(s.fees, 2)),
-        ("volume", number(s.volume, 0)),
-        ("decision p99", f"{s.decision_us.p99:,.0f} µs"),
+_NAVIGATION: Final = (
+    ("price", "Price"),
+    ("equity", "Equity"),
+    ("blocks", "Not sent"),
+    ("gates", "Gates"),
+    ("sent", "Sent"),
+    ("latency", "Latency"),
+    ("feed", "Market data"),
+    ("money", "Money"),
+    ("origin", "Origin"),
+)
+
+
+def _head(s: Summary, gathered: Gathered) -> str:
+    start, end = s.covered_ns if s.covered_ns[1] else (gathered.first_ns, gathered.last_ns)
+    span = (
+        [f"{utc(start, 0)} \N{EN DASH}", utc(end, 0), f"({(end - start) / 1e9:,.0f} s)"] if end else ["no market data"]
     )
-    return '<div class="cards">' + "".join(f"<div><b>{_e(v)}</b>{_e(k)}</div>" for k, v in cards) + "</div>"
+    facts = [f"profile {s.profile}" if s.profile else "", f"seed {s.seed}" if gathered.complete else "", *span]
+    problems = [*gathered.problems, *([s.records.error] if s.records.error else [])]
+    links = "".join(f'<a href="#{name}">{title}</a>' for name, title in _NAVIGATION)
+    return (
+        f'<header><p class="kind">grinder run</p><h1>{e(s.run_id)}</h1>'
+        f'<p class="facts">{"".join(f"<span>{e(fact)}</span>" for fact in facts if fact)}</p>'
+        f'<p class="lead">{e(_lead(s, gathered))}</p>'
+        + "".join(f'<p class="problem" role="note">{e(problem)}</p>' for problem in problems)
+        + f'<nav aria-label="Sections">{links}</nav></header>'
+    )
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[object]], numbers: int) -> str:
-    """A table that scrolls by itself on a narrow screen; columns 1 to ``numbers`` hold numbers."""
+def _lead(s: Summary, gathered: Gathered) -> str:
+    """The run in three sentences."""
+    d = s.decisions
+    wanted = d.allowed + d.blocked + d.dropped
+    if not wanted:
+        return "No order was wanted in this run."
+    text = f"{wanted:,} orders were wanted: {d.allowed:,} were sent, {d.blocked:,} blocked by gates or rules"
+    text += f", {d.dropped:,} dropped. " if d.dropped else ". "
+    top = ranked(d.by_reason)
+    text += f"The most frequent reason was {top[0][0]} ({_percent(top[0][1], wanted)} of all). " if top else ""
+    if gathered.complete or gathered.account.last is not None:
+        made = "lost" if s.pnl.net < 0 else "made"
+        text += f"{s.fills:,} fills {made} {cash(abs(s.pnl.net))} net of {_fees(s)}."
+    return text
 
-    def cells(row: Sequence[object], tag: str) -> str:
-        marks = (' class="n"' if 1 <= i <= numbers else "" for i in range(len(row)))
-        return "".join(f"<{tag}{mark}>{_e(cell)}</{tag}>" for cell, mark in zip(row, marks, strict=True))
 
-    body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows)
-    if not body:
-        return "<p>None.</p>"
-    return f'<div class="scroll"><table><tr>{cells(header, "th")}</tr>{body}</table></div>'
+def _fees(s: Summary) -> str:
+    return f"{cash(s.fees)} in fees" if s.fees >= 0 else f"{cash(-s.fees)} in rebates"
+
+
+def _cards(s: Summary, gathered: Gathered) -> Iterator[tuple[str, str, str]]:
+    d, t = s.decisions, s.decision_us
+    wanted = d.allowed + d.blocked + d.dropped
+    known = gathered.complete or gathered.account.last is not None
+    fall, highest = gathered.account.deepest
+    yield "Net PnL", cash(s.pnl.net) if known else "unknown", f"after {_fees(s)}"
+    deep = f"{100 * fall / highest:.2f} % of {number(highest, 0)}" if highest > 0 else "from the highest equity"
+    yield "Largest drawdown", cash(fall) if gathered.account.last is not None else "unknown", deep
+    yield "Sent", f"{d.allowed:,}", f"of {wanted:,} wanted"
+    yield "Not sent", _percent(wanted - d.allowed, wanted), f"{d.blocked:,} blocked, {d.dropped:,} dropped"
+    yield "Fills", f"{s.fills:,}", f"{_percent(s.maker_fills, s.fills)} as maker"
+    yield "Volume", number(s.volume, 0), "in quote units"
+    yield "Decision, p99", f"{t.p99:,.0f} µs" if gathered.complete else "unknown", f"median {t.p50:,.0f} µs"
+    yield "Feed gaps", f"{s.feed.gaps:,}", f"longest silence {s.feed.stale_ms_max / 1000:,.1f} s"
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f} %" if whole else "\N{EN DASH}"
+
+
+def _signed(text: str) -> str:
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def _span(start: int, end: int) -> str:
+    return f"{utc(start, 0)} to {utc(end, 0)} ({(end - start) / 1e9:,.0f} s)"
 
 
 def _meaning(s: Summary, code: str) -> str:
     return s.reasons.get(code) or CORE_REASONS.get(code, code)
 
 
-def _reasons(s: Summary) -> Iterator[tuple[str, str, str]]:
-    for code, count in ranked(s.decisions.by_reason):
-        yield code, f"{count:,}", _meaning(s, code)
+def _reasons(s: Summary, gathered: Gathered) -> str:
+    """Reasons, the most frequent first, each with examples that open."""
+    rows = ranked(s.decisions.by_reason)
+    if not rows:
+        return '<p class="none">Every order that was wanted was sent.</p>'
+    wanted = s.decisions.allowed + s.decisions.blocked + s.decisions.dropped
+    parts = [_FILTER]
+    for code, count in rows[:_REASONS]:
+        examples = "".join(x.html(lambda c: _meaning(s, c)) for x in gathered.examples.of(False, code))
+        meaning = _meaning(s, code)
+        parts.append(
+            f'<article class="reason"><h3><code>{e(code)}</code><b>{count:,}</b><i>{_percent(count, wanted)}</i></h3>'
+            f"{bar(count / rows[0][1], 'stop')}<p>{e(meaning) if meaning != code else ''}</p>{examples}</article>"
+        )
+    more = len(rows) - _REASONS
+    return "".join(parts) + (f'<p class="none">And {more:,} rarer reasons.</p>' if more > 0 else "")
 
 
-def _gates(s: Summary) -> Iterator[list[str]]:
-    for gate, counts in s.decisions.by_gate.items():
-        yield [gate, *(f"{count:,}" for count in msgspec.structs.astuple(counts))]
+_FILTER: Final = (
+    '<form class="filter" hidden><label for="filter">Examples that mention</label>'
+    '<input id="filter" type="search" autocomplete="off" placeholder="a gate, a symbol, a price, an id">'
+    '<output for="filter" aria-live="polite"></output></form>'
+)
 
 
-def _example(line: bytes, s: Summary, gathered: _Gathered) -> str:
-    row = decode_decision(line)
-    text = explain(msgspec.json.decode(line), lambda code: _meaning(s, code), gathered.fills[row.id])
-    title = wanted(row.order)
-    if row.outcome != "allowed":
-        title += f": {row.reason}" + (f" by {row.by}" if row.by else "")
-    shadows = [gate.gate for gate in row.gates if gate.verdict == "block" and gate.mode != "enforce"]
-    title += f"; {', '.join(shadows)} would have blocked it" if shadows else ""
+def _sent(s: Summary, gathered: Gathered) -> str:
+    about = "A few of them, with what gates said and what the market did afterwards."
+    examples = "".join(x.html(lambda c: _meaning(s, c)) for x in gathered.examples.of(True))
+    return f'<p class="about">{about}</p>{examples}' if examples else '<p class="none">No order was sent.</p>'
+
+
+def _gates(s: Summary) -> str:
+    rows = (
+        [gate, *(f"{count:,}" for count in msgspec.structs.astuple(counts))]
+        for gate, counts in list(s.decisions.by_gate.items())[:_ROWS]
+    )
+    names = (name.replace("_", " ") for name in GateCounts.__struct_fields__)
+    return table("Answers, in the order in which gates are asked", ("gate", *names), rows, 7)
+
+
+def _latency(s: Summary) -> str:
+    """The distribution of the time from intent to decision, a row a bucket."""
+    total = sum(count for _, count in s.decision_buckets_us)
+    if not total:
+        return '<p class="none">This run left no distribution of decision times.</p>'
+    most = max(count for _, count in s.decision_buckets_us)
+    t = s.decision_us
+    marks = (("median", t.p50), ("p99", t.p99), ("longest", t.max))
+    rows = []
+    for below, count in s.decision_buckets_us[:65]:
+        here = ", ".join(f"{name} {value:,.1f} µs" for name, value in marks if below / 2 <= value < below)
+        label = (
+            f"{below / 2:,.3g} to {below:,.3g} µs" if below < 1e3 else f"{below / 2e3:,.3g} to {below / 1e3:,.3g} ms"
+        )
+        rows.append(
+            f"<dt>{label}</dt><dd>{bar(count / most)}<b>{count:,}</b> <i>{_percent(count, total)}</i>"
+            f"{f'<small>{e(here)}</small>' if here else ''}</dd>"
+        )
     return (
-        f'<details><summary><span class="{_e(row.outcome)}">{_e(row.outcome)}</span> {_e(title)}</summary>'
-        f"<pre>{escape(text)}</pre></details>"
+        '<p class="about">From intent to decision, every gate and rule included, measured in this process; each row '
+        f'is twice as wide as the one above it.</p><dl class="spread">{"".join(rows)}</dl>'
     )
 
 
-def _positions(s: Summary) -> Iterator[tuple[str, ...]]:
-    for p in s.positions:
-        symbol = p.symbol if p.position_side == "BOTH" else f"{p.symbol} {p.position_side}"
-        figures = (number(p.qty, 8), number(p.entry_price, 8), number(p.price, 8), number(p.realised))
-        yield (symbol, *figures, number(p.unrealised), p.route)
-
-
-def _figures(s: Summary) -> Iterator[tuple[str, str]]:
-    for name, count in msgspec.structs.asdict(s.orders).items():
-        yield f"orders {name.replace('_', ' ')}", f"{count:,}"
-    yield "fills as maker", f"{s.maker_fills:,} of {s.fills:,}"
-    yield "orders with a fill", f"{s.filled_orders:,}"
-    yield "volume", number(s.volume)
-    yield "fees paid, rebates deducted", number(s.fees)
-    yield "PnL realised", number(s.pnl.realised)
-    yield "PnL unrealised", number(s.pnl.unrealised)
-    yield "PnL net of fees", number(s.pnl.net)
-    yield "feed gaps", f"{s.feed.gaps:,}"
-    yield "longest silence of the feed", f"{s.feed.stale_ms_max:,} ms"
-    yield "book checks failed", f"{s.feed.book_mismatches:,} of {s.feed.book_checks:,}"
-    yield "market events", f"{s.events:,} in {s.wall_s:.2f} s"
-    yield (
-        "time to decide, median / p99 / longest",
-        (f"{s.decision_us.p50:,.1f} / {s.decision_us.p99:,.1f} / {s.decision_us.max:,.1f} µs"),
+def _feed(s: Summary, gathered: Gathered) -> str:
+    checks = f"{s.feed.book_checks:,} times the rebuilt book was compared with the venue's best prices: "
+    checks += f"{s.feed.book_mismatches:,} differed." if s.feed.book_checks else "nothing to compare."
+    rows = (
+        (x.symbol, f"{x.gaps:,}", f"{x.silence_ms_max / 1000:,.1f} s", _percent(x.unusable_ns, x.sampled_ns))
+        for x in gathered.symbols.values()
+        if x.sampled_ns
     )
+    header = ("symbol", "gaps", "longest silence", "time unusable")
+    return f'<p class="about">{e(checks)}</p>' + table("Market data by symbol, as sampled", header, rows, 3)
 
 
-def _origins(s: Summary) -> Iterator[tuple[str, str]]:
-    for row in s.inputs:
-        span = f", {utc(row.first_ns, 0)} to {utc(row.last_ns, 0)}" if row.last_ns else ""
-        yield "input", f"{row.path}{span}" + (f", sha256 {row.sha256}" if row.sha256 else "")
-    for plugin in s.plugins:
-        yield "plugin", f"{plugin.name} {plugin.version} {plugin.mode}".rstrip()
-    yield "settings sha256", s.settings_sha256
-    yield "decisions sha256", s.decisions_sha256
-    yield "fills sha256", s.fills_sha256
+def _positions(s: Summary) -> str:
+    header = ("symbol", "quantity", "entry", "valued at", "realised", "unrealised", "route")
+    rows = (
+        (
+            p.symbol if p.position_side == "BOTH" else f"{p.symbol} {p.position_side}",
+            *(_signed(number(x, 8)) for x in (p.qty, p.entry_price, p.price)),
+            *(_signed(number(x)) for x in (p.realised, p.unrealised)),
+            p.route,
+        )
+        for p in s.positions[:_ROWS]
+    )
+    return table("Positions at the end", header, rows, 5)
 
 
-_HEAD: Final = """<!doctype html>
-<html lang="en"><meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">"""
+def _orders(s: Summary) -> str:
+    rows = [(name.replace("_", " "), f"{count:,}") for name, count in msgspec.structs.asdict(s.orders).items()]
+    rows += [(f"rejected by {code}", f"{count:,}") for code, count in ranked(s.rejects)[:_ROWS]]
+    rows += [("with a fill", f"{s.filled_orders:,}")]
+    return table("Orders", ("what became of them", "orders"), rows, 1)
 
-_STYLE: Final = """<style>
-:root { color-scheme: light dark; --ink: #1b1f24; --dim: #5b6570; --page: #fff; --card: #f3f5f7; --line: #d5dae0;
-  --mid: #5b6570; --buy: #0969da; --sell: #b35900; --block: #cf222e; --ok: #1a7f37; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6eaef; --dim: #98a3af; --page: #101418; --card: #1a2027;
-  --line: #313a44; --mid: #98a3af; --buy: #58a6ff; --sell: #f0a050; --block: #ff7b72; --ok: #56d364; } }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--page); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
-main { max-width: 64rem; margin: 0 auto; padding: 1rem; }
-h1 { font-size: 1.4rem; margin: 0; overflow-wrap: anywhere; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
-h1 + p { margin: 0 0 1rem; color: var(--dim); }
-.problem { border-left: 4px solid var(--block); padding-left: .75rem; overflow-wrap: anywhere; }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(max(6.5rem, 22%), 1fr)); gap: .5rem; }
-.cards div { background: var(--card); border-radius: .5rem; padding: .5rem .75rem; color: var(--dim); }
-.cards b { display: block; font-size: 1.25rem; color: var(--ink); font-variant-numeric: tabular-nums; }
-figure { margin: 0 0 1.5rem; }
-figcaption small { display: block; color: var(--dim); }
-figcaption span { margin-left: .75rem; white-space: nowrap; }
-.plot { display: grid; grid-template-columns: minmax(0, 1fr) auto; gap: .5rem; margin-top: .25rem; }
-.plot svg { width: 100%; height: clamp(12rem, 40vw, 20rem); background: var(--card); border-radius: .5rem; }
-.prices { display: flex; flex-direction: column; justify-content: space-between; text-align: right;
-  padding-bottom: 1rem; }
-.times { display: flex; justify-content: space-between; }
-.prices, .times { color: var(--dim); font-size: .8rem; font-variant-numeric: tabular-nums; }
-svg path, svg polyline { fill: none; vector-effect: non-scaling-stroke; }
-.mid { stroke: var(--mid); stroke-width: 1.5; } path.block { stroke: var(--block); stroke-width: 1; }
-.dot { stroke-width: 7; } .dot.buy { stroke: var(--buy); stroke-linecap: round; }
-.dot.sell { stroke: var(--sell); stroke-linecap: square; }
-span.buy { color: var(--buy); } span.sell { color: var(--sell); }
-span.block, .blocked, .dropped { color: var(--block); } .allowed { color: var(--ok); }
-.scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-size: .9rem; }
-th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; }
-td:last-child:not(.n) { overflow-wrap: anywhere; min-width: 8rem; }
-.n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
-details { border-bottom: 1px solid var(--line); padding: .3rem 0; }
-summary { cursor: pointer; overflow-wrap: anywhere; }
-pre { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--card); border-radius: .5rem; padding: .75rem;
-  font: .85rem/1.5 ui-monospace, monospace; }
-</style>"""
+
+def _money(s: Summary) -> str:
+    rows = [(name, _signed(number(amount))) for name, amount in msgspec.structs.asdict(s.pnl).items()]
+    rows += [("fees paid, rebates deducted", _signed(number(s.fees))), ("volume", number(s.volume))]
+    return table("Profit and loss, quote units", ("part", "amount"), rows, 1)
+
+
+def _origins(s: Summary) -> str:
+    rows = []
+    for source in s.inputs[:_ROWS]:
+        rows.append(
+            ("input", f"{source.path}{f', {_span(source.first_ns, source.last_ns)}' if source.last_ns else ''}")
+        )
+        rows += [("sha256 of it", source.sha256)] if source.sha256 else []
+        rows += [("local clock shifted", f"{source.clock_shift_ns / 1e6:,.1f} ms")] if source.clock_shift_ns else []
+    rows += [("plugin", f"{p.name} {p.version} {p.mode}".rstrip()) for p in s.plugins[:_ROWS]]
+    rows.append(("market events", f"{s.events:,} in {s.wall_s:.2f} s"))
+    hashes = (("settings", s.settings_sha256), ("decisions", s.decisions_sha256), ("fills", s.fills_sha256))
+    rows += [(f"sha256 of {name}", value) for name, value in hashes if value]
+    return f'<div class="origin">{table("Inputs, plugins, hashes", ("what", "value"), rows, 0)}</div>'
+
+
+def _settings(gathered: Gathered) -> str:
+    rows = [(key, str(value)[:_VALUE]) for key, value in sorted(gathered.settings.items())[:_SETTINGS]]
+    if not rows:
+        return ""
+    return (
+        f"<details><summary>Settings that the run had</summary>{table('Settings', ('key', 'value'), rows, 0)}</details>"
+    )

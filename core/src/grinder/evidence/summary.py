@@ -16,6 +16,8 @@ from grinder.evidence.text import number, printable, table
 from grinder.log import utc
 
 SUMMARY: Final = "summary.json"
+SETTINGS: Final = "settings.json"
+"""What the settings made the run do, by dotted key: no secrets, paths or ports."""
 
 
 class InputRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,6 +126,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         reasons: meaning of every reason code that occurs in this run, so that readers need no plugins.
         example: id of a blocked decision worth explaining; empty if there is none.
         volume: traded notional in quote units.
+        decision_buckets_us: how the times to decide spread: for each bucket its upper bound in microseconds (half of
+            it is the lower one) and how many fell into it, in this process.
         fees: paid in quote units, rebates deducted.
         payments: what the wallet received other than by trading, by kind (funding, liquidation_fee, insurance), in
             quote units, less what was paid.
@@ -157,6 +161,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     wall_s: float = 0.0
     events_per_s: float = 0.0
     decision_us: DecisionTimes = DecisionTimes()
+    decision_buckets_us: tuple[tuple[float, int], ...] = ()
     decisions_sha256: str = ""
     fills_sha256: str = ""
     records: RecordHealth = RecordHealth()

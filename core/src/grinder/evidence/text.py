@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from math import isfinite
+from typing import Final
+
+_WIDEST: Final = 24
 
 
 def printable(text: object) -> str:
@@ -18,9 +22,22 @@ def number(value: Decimal | float | None, digits: int = 4) -> str:
     """A number for people: thousands apart, at most ``digits`` decimals, no trailing zeros; ``-`` for None."""
     if value is None:
         return "-"
+    if isinstance(value, Decimal):
+        if not value.is_finite() or value.adjusted() > _WIDEST:
+            return str(value)
+    elif not isfinite(value):
+        return str(value)
     text = f"{value:,.{digits}f}"
     text = text.rstrip("0").rstrip(".") if "." in text else text
     return "0" if text == "-0" else text
+
+
+def cash(value: Decimal | float) -> str:
+    """An amount of money for people: two decimals, a true minus."""
+    text = number(value, 2)
+    if not text.lstrip("-").replace(",", "").replace(".", "").isdigit():
+        return text
+    return f"{value:,.2f}".replace("-0.00", "0.00").replace("-", "\N{MINUS SIGN}")
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]], numbers: int) -> Iterator[str]:

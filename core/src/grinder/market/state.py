@@ -11,6 +11,7 @@ from grinder.types import BookDelta, BookSnapshot, FeedStatus, MarketEvent, Mark
 
 _NS_PER_MS = 1_000_000
 _INF = math.inf
+_PRICE_FAULTS = frozenset(("INPUT_MISSING", "INPUT_NONFINITE"))
 
 
 class MarketState:
@@ -100,15 +101,15 @@ class MarketState:
         view = self._views.get(symbol)
         if view is None:
             return "INPUT_MISSING"
-        fault = view.price_fault()
-        if fault:
+        fault = self._standing(view)
+        if fault in _PRICE_FAULTS:
             view.healthy_ns = 0
-            return fault
-        if view.book.gap or not view.connected:
-            return "MARKET_GAP"
-        if self.now_ns - view.updated_ns > self._stale_ns:
-            return "MARKET_STALE"
-        return ""
+        return fault
+
+    def standing(self, symbol: str) -> str:
+        """What :meth:`fault` says, without taking note: for those who only watch, and must change nothing."""
+        view = self._views.get(symbol)
+        return "INPUT_MISSING" if view is None else self._standing(view)
 
     def healthy_since(self, symbol: str) -> int:
         """Since when the symbol's data has been continuously healthy, in ns; 0 while it is not.
@@ -133,6 +134,14 @@ class MarketState:
         """Longest silence between two events of one symbol, in ms."""
         return max((view.silence_ns for view in self._views.values()), default=0) // _NS_PER_MS
 
+    def _standing(self, view: View) -> str:
+        fault = view.price_fault()
+        if fault:
+            return fault
+        if view.book.gap or not view.connected:
+            return "MARKET_GAP"
+        return "MARKET_STALE" if self.now_ns - view.updated_ns > self._stale_ns else ""
+
     def _add(self, event: MarketEvent) -> View:
         view = self._views[event.symbol] = View(event.symbol, self)
         view.updated_ns = event.local_ns
@@ -142,6 +151,7 @@ class MarketState:
         """Remember a silence that is the longest yet, or longer than data may be old."""
         silence = local - view.updated_ns
         view.silence_ns = max(view.silence_ns, silence)
+        view.noted_ns = max(view.noted_ns, silence)
         view.notable_ns = min(view.silence_ns, self._stale_ns)
         if silence > self._stale_ns and view.healthy_ns:
             view.healthy_ns = local

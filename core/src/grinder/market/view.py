@@ -38,6 +38,7 @@ class View:
         updated_ns: local time of the last event.
         notable_ns: a silence longer than this is looked at.
         silence_ns: longest time between two events.
+        noted_ns: longest silence that was looked at since whoever samples last took it.
         healthy_ns: since when neither gap nor silence spoilt the data; 0 while one does.
         changed: the best prices have to be looked up again.
     """
@@ -56,6 +57,7 @@ class View:
         "last",
         "mark",
         "notable_ns",
+        "noted_ns",
         "silence_ns",
         "symbol",
         "tickers",
@@ -77,6 +79,7 @@ class View:
         self.updated_ns = 0
         self.notable_ns = 0
         self.silence_ns = 0
+        self.noted_ns = 0
         self.healthy_ns = 0
         self.changed = False
 
@@ -152,6 +155,11 @@ class View:
             if len(behind) >= count or len(found) < wanted:
                 return behind[:count]
             wanted *= 2
+
+    def take_silence(self) -> int:
+        """How long the symbol has said nothing, or a longer notable silence that ended since the last call, in ns."""
+        noted, self.noted_ns = self.noted_ns, 0
+        return max(noted, self.age_ns)
 
     def price_fault(self) -> str:
         """Why the prices must not be used: ``INPUT_MISSING`` or ``INPUT_NONFINITE``; empty when they may be."""

@@ -58,8 +58,8 @@ def _flatten(model: BaseModel, path: tuple[str, ...]) -> Iterator[Setting]:
         yield Setting((*path, name, "enabled"), section.enabled, secret=False, local=False)
 
 
-def fingerprint(settings: Settings) -> str:
-    """SHA-256 (hex) of what the settings make a run do: resolved values without secrets, paths and ports.
+def effective(settings: Settings) -> dict[str, Any]:
+    """What the settings make a run do, by dotted key: resolved values without secrets, paths and ports.
 
     Disabled plugins and exchanges that are not in use do not count, nor does how a number is written.
     """
@@ -70,7 +70,12 @@ def fingerprint(settings: Settings) -> str:
         unused = (group == "exchanges" and name not in venues) or (group == "plugins" and not _enabled(settings, name))
         if not setting.local and not unused:
             counted[setting.key] = _plain(setting.value)
-    canonical = json.dumps(counted, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return counted
+
+
+def fingerprint(settings: Settings) -> str:
+    """SHA-256 (hex) of what the settings make a run do, see :func:`effective`."""
+    canonical = json.dumps(effective(settings), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 

@@ -1,0 +1,246 @@
+"""Two runs side by side: their figures, what they were given, and the first decision at which they part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from grinder.evidence.explain import decode_decision
+from grinder.evidence.gathering import Gathered
+from grinder.evidence.lines import read_lines
+from grinder.evidence.recorder import DECISIONS
+from grinder.evidence.summary import Pnl, Summary
+from grinder.evidence.text import number
+
+Value: TypeAlias = int | float | Decimal | None
+
+_MEASURED: Final = "measured"
+_OF_THIS_RUN: Final = frozenset(("id", "client_id", "target"))
+"""Keys of records that name things after the seed and the process."""
+
+_SUBSTANCE: Final = frozenset(
+    ("ts_ns", "origin", "order", "risk", "outcome", "reason", "by", "qty", "route", "trading_state")
+)
+"""Keys of records in which runs part; what gates looked at is told beside that."""
+
+
+class Figure(msgspec.Struct, frozen=True, kw_only=True):
+    """One figure of both runs. Those of the group ``measured`` differ between equal runs."""
+
+    group: str
+    name: str
+    a: Value
+    b: Value
+
+    @property
+    def measured(self) -> bool:
+        """Whether it depends on the machine and not on the run."""
+        return self.group == _MEASURED
+
+    @property
+    def difference(self) -> Value:
+        """The second less the first; None where one of them is not known."""
+        if self.a is None or self.b is None:
+            return None
+        if isinstance(self.a, float) or isinstance(self.b, float):
+            return float(self.b) - float(self.a)
+        return self.b - self.a
+
+    def change(self) -> str:
+        """The difference for people: signed, with per cents where that says something; ``=`` when there is none."""
+        if self.a == self.b:
+            return "="
+        difference = self.difference
+        if difference is None:
+            return "?"
+        text = number(difference)
+        text = text if text.startswith("-") else f"+{text}"
+        share = float(difference) / abs(float(self.a)) if self.a else 0.0
+        return f"{text} ({100 * share:+,.1f} %)" if share else text
+
+
+class Given(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that the runs were given and that differs: a setting, an input, a plugin."""
+
+    kind: str
+    key: str
+    a: Any
+    b: Any
+
+
+class Parting(msgspec.Struct, frozen=True, kw_only=True):
+    """A decision that is not the same in both runs.
+
+    Attributes:
+        number: of the decision, from 1.
+        same_order: whether both were asked about the same order at the same time.
+        keys: of the record, that differ.
+        a: the record; None when that run made fewer decisions.
+    """
+
+    number: int
+    same_order: bool
+    keys: tuple[str, ...]
+    a: dict[str, Any] | None
+    b: dict[str, Any] | None
+
+
+class Comparison:
+    """Two runs, compared. The records are streamed; what is kept is bounded.
+
+    Attributes:
+        a: what was gathered of the first run.
+        b: of the second.
+        figures: of both.
+        given: what differs of what they were given.
+        noticed: the first decision whose record differs in anything, such as a threshold that changed nothing.
+        parting: the first that differs in what was wanted or decided; None when all are the same.
+        decided: decisions that were compared.
+    """
+
+    def __init__(self, a: Path, b: Path) -> None:
+        self.a, self.b = Gathered(a), Gathered(b)
+        self.figures = tuple(_figures(self.a, self.b))
+        self.given = tuple(_given(self.a, self.b))
+        self.decided = 0
+        self.noticed: Parting | None = None
+        self.parting = self._part(a, b)
+
+    @property
+    def same(self) -> bool:
+        """Whether decisions, fills and every figure that is not measured are the same."""
+        fills = self.a.summary.fills_sha256 == self.b.summary.fills_sha256 or self._renamed
+        return self.parting is None and fills and all(f.a == f.b for f in self.figures if not f.measured)
+
+    @property
+    def _renamed(self) -> bool:
+        """Whether the runs name their orders differently, so that hashes say nothing."""
+        return self.a.summary.seed != self.b.summary.seed or not (self.a.complete and self.b.complete)
+
+    def _part(self, a: Path, b: Path) -> Parting | None:
+        for one, other in zip_longest(_decisions(a), _decisions(b)):
+            self.decided += 1
+            parting = _parting(self.decided, one, other) if one != other else None
+            if parting is not None:
+                self.noticed = self.noticed or parting
+                if not parting.keys or _SUBSTANCE & set(parting.keys):
+                    return parting
+        return None
+
+
+def _decisions(out: Path) -> Iterator[bytes]:
+    """The readable decisions; those that are not have been reported when the run was gathered."""
+    try:
+        for _, line, _ in read_lines(out / DECISIONS):
+            try:
+                decode_decision(line)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                continue
+            yield line
+    except OSError:
+        return
+
+
+def _parting(place: int, one: bytes | None, other: bytes | None) -> Parting | None:
+    a, b = (msgspec.json.decode(line) if line is not None else None for line in (one, other))
+    if a is None or b is None:
+        return Parting(number=place, same_order=False, keys=(), a=a, b=b)
+    mine, theirs = _told(a), _told(b)
+    keys = tuple(sorted(key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key)))
+    if not keys:
+        return None
+    same = all(mine.get(key) == theirs.get(key) for key in ("ts_ns", "order"))
+    return Parting(number=place, same_order=same, keys=keys, a=a, b=b)
+
+
+def _told(record: dict[str, Any]) -> dict[str, Any]:
+    """The record without what names things after the run."""
+    told = {key: value for key, value in record.items() if key not in _OF_THIS_RUN}
+    order = told.get("order")
+    if isinstance(order, dict):
+        told["order"] = {key: value for key, value in order.items() if key not in _OF_THIS_RUN}
+    return told
+
+
+def _figures(a: Gathered, b: Gathered) -> Iterator[Figure]:
+    for group, name, get in _PLAIN:
+        yield Figure(group=group, name=name, a=get(a.summary), b=get(b.summary))
+    one, other = a.summary.decisions, b.summary.decisions
+    for reason in sorted(one.by_reason.keys() | other.by_reason.keys()):
+        yield Figure(group="reason", name=reason, a=one.by_reason.get(reason, 0), b=other.by_reason.get(reason, 0))
+    for gate in [*one.by_gate, *(name for name in other.by_gate if name not in one.by_gate)]:
+        for verdict in ("block", "shadow_block", "shrink", "warn", "error"):
+            counts = tuple(getattr(each.by_gate.get(gate), verdict, 0) for each in (one, other))
+            if any(counts):
+                yield Figure(group="gate", name=f"{gate} {verdict.replace('_', ' ')}", a=counts[0], b=counts[1])
+    yield Figure(group="money", name="largest drawdown", a=_fall(a), b=_fall(b))
+    for group, name, get in _TIMES:
+        yield Figure(group=group, name=name, a=get(a.summary), b=get(b.summary))
+
+
+def _fall(run: Gathered) -> float | None:
+    return run.account.deepest[0] if run.account.last is not None else None
+
+
+_PLAIN: Final[tuple[tuple[str, str, Any], ...]] = (
+    ("decisions", "wanted", lambda s: s.decisions.allowed + s.decisions.blocked + s.decisions.dropped),
+    ("decisions", "allowed", lambda s: s.decisions.allowed),
+    ("decisions", "blocked", lambda s: s.decisions.blocked),
+    ("decisions", "dropped", lambda s: s.decisions.dropped),
+    *(("orders", name.replace("_", " "), lambda s, n=name: getattr(s.orders, n)) for name in (
+        "accepted", "rejected", "unknown", "absent", "cancelled", "filled", "partially_filled")),
+    ("fills", "fills", lambda s: s.fills),
+    ("fills", "as maker", lambda s: s.maker_fills),
+    ("fills", "orders with a fill", lambda s: s.filled_orders),
+    ("money", "volume", lambda s: s.volume),
+    ("money", "fees", lambda s: s.fees),
+    *(("money", f"pnl {name}", lambda s, n=name: getattr(s.pnl, n)) for name in Pnl.__struct_fields__),
+    ("feed", "events", lambda s: s.events),
+    ("feed", "gaps", lambda s: s.feed.gaps),
+    ("feed", "longest silence, ms", lambda s: s.feed.stale_ms_max),
+    ("feed", "book checks", lambda s: s.feed.book_checks),
+    ("feed", "book checks failed", lambda s: s.feed.book_mismatches),
+)  # fmt: skip
+_TIMES: Final[tuple[tuple[str, str, Any], ...]] = (
+    (_MEASURED, "decision median, µs", lambda s: s.decision_us.p50),
+    (_MEASURED, "decision p99, µs", lambda s: s.decision_us.p99),
+    (_MEASURED, "decision longest, µs", lambda s: s.decision_us.max),
+    (_MEASURED, "events a second", lambda s: s.events_per_s),
+)
+
+
+def _given(a: Gathered, b: Gathered) -> Iterator[Given]:
+    for kind, one, other in (
+        ("run", _identity(a.summary), _identity(b.summary)),
+        ("setting", *_settings(a, b)),
+        ("input", _inputs(a.summary), _inputs(b.summary)),
+        ("plugin", _plugins(a.summary), _plugins(b.summary)),
+    ):
+        for key in sorted(one.keys() | other.keys()):
+            if one.get(key) != other.get(key):
+                yield Given(kind=kind, key=key, a=one.get(key), b=other.get(key))
+
+
+def _settings(a: Gathered, b: Gathered) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Settings by key; their hashes where a run left no more."""
+    if a.settings and b.settings:
+        return a.settings, b.settings
+    return {"sha256 of all": a.summary.settings_sha256}, {"sha256 of all": b.summary.settings_sha256}
+
+
+def _identity(s: Summary) -> dict[str, Any]:
+    return {"profile": s.profile, "seed": s.seed}
+
+
+def _inputs(s: Summary) -> dict[str, Any]:
+    """Inputs by their hash where they have one: the same recording may lie elsewhere."""
+    return {row.sha256 or row.path: f"{row.path} ({row.first_ns} to {row.last_ns})" for row in s.inputs}
+
+
+def _plugins(s: Summary) -> dict[str, Any]:
+    return {row.name: f"{row.version} {row.mode}".strip() for row in s.plugins}

@@ -1,0 +1,277 @@
+"""One pass over the files of a run's directory: what reports and comparisons are made of, bounded in memory."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from grinder.errors import InputError
+from grinder.evidence.examples import Examples, check_time, decode_row
+from grinder.evidence.explain import DecisionRow, wanted
+from grinder.evidence.lines import read_lines
+from grinder.evidence.markouts import MARKOUTS
+from grinder.evidence.recorder import DECISIONS, FILLS
+from grinder.evidence.series import AccountSeries, SymbolSeries, drawable
+from grinder.evidence.summary import SETTINGS, SUMMARY, DecisionCounts, GateCounts, Pnl, Summary, read_summary
+from grinder.evidence.thinning import Bins
+from grinder.evidence.timeline import TIMELINE, Sample, decode_sample
+from grinder.log import utc
+
+T = TypeVar("T")
+
+CHARTS: Final = 6
+"""Symbols that are drawn."""
+NAMES: Final = 64
+"""Names of other symbols, and of gates and reasons, that are kept."""
+PROBLEMS: Final = 20
+
+
+class FillRow(msgspec.Struct, frozen=True):
+    """One line of ``fills.jsonl``, as far as reports need it."""
+
+    intent_id: str
+    ts_ns: int
+    symbol: str
+    side: str
+    price: Decimal
+    qty: Decimal
+    maker: bool
+    fee: Decimal = Decimal(0)
+    fee_asset: str = ""
+
+
+class _MarkoutHead(msgspec.Struct):
+    id: str
+
+
+_decode_fill = msgspec.json.Decoder(FillRow).decode
+_decode_markout = msgspec.json.Decoder(_MarkoutHead).decode
+
+
+class Gathered:
+    """What the files of a run say.
+
+    Attributes:
+        summary: its figures; made from the records where ``summary.json`` is missing or no summary.
+        complete: whether they come from ``summary.json``.
+        problems: what is missing or cannot be read, in sentences.
+        corrupt: the first thing that cannot be read though it was written to its end; None when all is well.
+        first_ns: event time of the first record, and ``last_ns`` of the last; 0 when there is none.
+        settings: what the settings made the run do, by dotted key.
+        why: decisions by reason over time; ``who`` by what stopped them. Sent ones count under an empty name.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self.problems: list[str] = []
+        self.corrupt: InputError | None = None
+        self.symbols: dict[str, SymbolSeries] = {}
+        self.not_drawn: set[str] = set()
+        self.account = AccountSeries()
+        self.why, self.who = Bins(), Bins()
+        self.examples = Examples()
+        self.first_ns = self.last_ns = 0
+        self.samples = 0
+        self._sampled_ns = 0
+        self._tally = _Tally()
+        self._out = out
+        self._read()
+
+    def _read(self) -> None:
+        written = self._summary()
+        for row, line in self._rows(DECISIONS, decode_row):
+            self._decision(row, line)
+        self.examples.choose()
+        for fill, line in self._rows(FILLS, _decode_fill):
+            self._fill(fill, line)
+        for head, line in self._rows(MARKOUTS, _decode_markout):
+            example = self.examples.chosen.get(head.id)
+            if example is not None:
+                example.markout = msgspec.json.decode(line)
+        for sample, _ in self._rows(TIMELINE, decode_sample):
+            self._sample(sample)
+        self.settings = self._settings()
+        self.complete = written is not None
+        self.summary = written or self._tally.summary(self._out.name, self.account.last)
+
+    def _summary(self) -> Summary | None:
+        try:
+            summary = read_summary(self._out)
+        except InputError as error:
+            return self._refuse(error)
+        if not sensible(summary):
+            return self._refuse(InputError(str(self._out / SUMMARY), 0, "holds figures that no run has; run again"))
+        if summary is None:
+            self._note(f"{SUMMARY} is missing (the run has not ended?); figures are counted from the records.")
+        return summary
+
+    def _refuse(self, error: InputError) -> None:
+        self._note(f"{SUMMARY} is not a readable summary; figures are counted from the records.")
+        self.corrupt = self.corrupt or error
+
+    def _settings(self) -> dict[str, Any]:
+        path = self._out / SETTINGS
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        except FileNotFoundError:
+            self._note(f"{SETTINGS} is missing: settings are not shown.")
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            self._note(f"{SETTINGS} cannot be read; settings are not shown.")
+            self.corrupt = self.corrupt or InputError(str(path), 0, f"is corrupt ({error}); the report leaves it out")
+        return {}
+
+    def _rows(self, name: str, decode: Callable[[bytes], T]) -> Iterator[tuple[T, bytes]]:
+        unreadable, cut = 0, False
+        try:
+            for number, line, ended in read_lines(self._out / name):
+                try:
+                    row = decode(line)
+                    check_time(getattr(row, "ts_ns", 0))
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ArithmeticError) as error:
+                    if not ended:
+                        cut = True
+                        continue
+                    unreadable += 1
+                    self.corrupt = self.corrupt or InputError(
+                        str(self._out / name), number, f"is corrupt ({error}); the report leaves it out"
+                    )
+                else:
+                    yield row, line
+        except FileNotFoundError:
+            self._note(f"{name} is missing: what it holds is not shown.")
+        except OSError as error:
+            self._note(f"{name} cannot be read: {error.strerror}.")
+        if unreadable:
+            self._note(f"{unreadable:,} lines of {name} are corrupt and left out.")
+        if cut:
+            self._note(f"The last line of {name} is cut off and left out (is the run still writing?).")
+
+    def _note(self, problem: str) -> None:
+        if len(self.problems) < PROBLEMS:
+            self.problems.append(problem)
+
+    def _at(self, ts_ns: int) -> None:
+        self.first_ns = min(self.first_ns or ts_ns, ts_ns)
+        self.last_ns = max(self.last_ns, ts_ns)
+
+    def _of(self, symbol: str) -> SymbolSeries | None:
+        series = self.symbols.get(symbol)
+        if series is None and len(self.symbols) < CHARTS:
+            series = self.symbols[symbol] = SymbolSeries(symbol)
+        elif series is None and len(self.not_drawn) < NAMES:
+            self.not_drawn.add(symbol)
+        return series
+
+    def _decision(self, row: DecisionRow, line: bytes) -> None:
+        self._at(row.ts_ns)
+        self._tally.decided(row)
+        sent = row.outcome == "allowed"
+        self.why.add(row.ts_ns, "" if sent else row.reason)
+        self.who.add(row.ts_ns, "" if sent else row.by or row.outcome)
+        self.examples.offer(row, line)
+        series = self._of(row.order.symbol)
+        if series is not None:
+            series.decided(row.ts_ns, row.mid)
+            if not sent:
+                series.blocks.add((row.ts_ns, f"{utc(row.ts_ns)} {wanted(row.order)}: {row.reason}"))
+
+    def _fill(self, fill: FillRow, line: bytes) -> None:
+        self._at(fill.ts_ns)
+        self._tally.filled(fill)
+        example = self.examples.chosen.get(fill.intent_id)
+        if example is not None:
+            example.fill(line)
+        series, price = self._of(fill.symbol), drawable(fill.price)
+        if series is not None and price is not None:
+            role = "maker" if fill.maker else "taker"
+            did = "bought" if fill.side == "BUY" else "sold"
+            text = f"{utc(fill.ts_ns)} {did} {fill.qty} at {fill.price}, {role}"
+            series.fills.add((fill.ts_ns, price, fill.side == "BUY", fill.maker, text))
+
+    def _sample(self, sample: Sample) -> None:
+        before = self._sampled_ns or (self.first_ns and min(self.first_ns, sample.ts_ns)) or sample.ts_ns
+        if sample.ts_ns < before:
+            return  # never written by a run; time does not go back
+        self._at(sample.ts_ns)
+        self._sampled_ns = sample.ts_ns
+        self.samples += 1
+        self.account.sampled(sample)
+        for symbol, state in sample.symbols.items():
+            series = self._of(symbol)
+            if series is not None:
+                series.sampled(sample.ts_ns, before, state)
+
+
+def sensible(value: Any) -> bool:
+    """Whether every number in a summary is one that can be shown and computed with."""
+    if isinstance(value, msgspec.Struct):
+        return all(sensible(each) for each in msgspec.structs.astuple(value))
+    if isinstance(value, dict):
+        return all(sensible(each) for each in value.values())
+    if isinstance(value, tuple):
+        return all(sensible(each) for each in value)
+    if isinstance(value, int):
+        return abs(value) < 1 << 63
+    return not isinstance(value, float | Decimal) or drawable(value) is not None
+
+
+class _Tally:
+    """Counts from records, for a run that left no summary."""
+
+    def __init__(self) -> None:
+        self._outcomes: Counter[str] = Counter()
+        self._reasons: Counter[str] = Counter()
+        self._gates: dict[str, Counter[str]] = {}
+        self._fills = self._maker = 0
+        self._volume = self._fees = Decimal(0)
+        self._last_blocked = ""
+
+    def decided(self, row: DecisionRow) -> None:
+        self._outcomes[row.outcome] += 1
+        if row.outcome != "allowed":
+            self._reasons[row.reason if row.reason in self._reasons or len(self._reasons) < NAMES else "other"] += 1
+        if row.outcome == "blocked":
+            self._last_blocked = row.id
+        for gate in row.gates:
+            counts = self._gates.get(gate.gate)
+            if counts is None and len(self._gates) < NAMES:
+                counts = self._gates[gate.gate] = Counter()
+            if counts is not None:
+                counts["shadow_block" if gate.verdict == "block" and gate.mode != "enforce" else gate.verdict] += 1
+
+    def filled(self, fill: FillRow) -> None:
+        self._fills += 1
+        self._maker += fill.maker
+        if None not in {drawable(fill.price), drawable(fill.qty), drawable(fill.fee)}:
+            self._volume += fill.price * fill.qty
+            self._fees += fill.fee
+
+    def summary(self, name: str, last: Sample | None) -> Summary:
+        names = GateCounts.__struct_fields__
+        gates = {gate: GateCounts(**{n: counts[n] for n in names}) for gate, counts in self._gates.items()}
+        parts = last.parts if last is not None else {}
+        return Summary(
+            run_id=name,
+            intents=self._outcomes.total(),
+            decisions=DecisionCounts(
+                allowed=self._outcomes["allowed"],
+                blocked=self._outcomes["blocked"],
+                dropped=self._outcomes["dropped"],
+                by_gate=gates,
+                by_reason=dict(self._reasons),
+            ),
+            fills=self._fills,
+            maker_fills=self._maker,
+            volume=self._volume,
+            fees=self._fees,
+            pnl=Pnl(
+                realised=parts.get("realised", Decimal(0)),
+                unrealised=parts.get("unrealised", Decimal(0)),
+                net=last.net if last is not None else Decimal(0),
+            ),
+            example=self._last_blocked,
+        )
