@@ -15,10 +15,15 @@ from grinder.evidence.gathering import Gathered
 from grinder.evidence.lines import write_atomic
 from grinder.evidence.page import cards, e, page, section, table
 from grinder.evidence.pictures import block_bars
-from grinder.evidence.text import cash, number
+from grinder.evidence.text import cash, number, signed
 from grinder.reasons import CORE_REASONS
 
-_CARDS = (("money", "pnl net"), ("money", "largest drawdown"), ("decisions", "blocked"), ("fills", "fills"))
+_CARDS = {
+    ("decisions", "blocked"): "Blocked",
+    ("fills", "fills"): "Fills",
+    ("money", "pnl net"): "Net PnL",
+    ("money", "largest drawdown"): "Largest drawdown",
+}
 _STYLES = ("c0", "c1")
 
 
@@ -68,7 +73,8 @@ def _head(c: Comparison, names: tuple[str, str]) -> str:
 def verdict(c: Comparison) -> str:
     """What the comparison found, in a sentence or two."""
     if c.same:
-        return f"The runs are the same: {c.decided:,} decisions, every fill, every figure that is not measured.{_noticed(c)}"
+        same = f"The runs are the same: {c.decided:,} decisions, every fill, every figure that is not measured."
+        return same + _noticed(c)
     if c.parting is None:
         return f"All {c.decided:,} decisions are the same; what differs came after them.{_noticed(c)}"
     p = c.parting
@@ -89,7 +95,8 @@ def _noticed(c: Comparison) -> str:
 def _card(figure: Figure) -> tuple[str, str, str]:
     show = cash if figure.group == "money" else number
     below = f"A {_shown(figure.a, show)}, B {_shown(figure.b, show)}"
-    return figure.name, "no change" if figure.a == figure.b else figure.change().partition(" ")[0], below
+    change = "no change" if figure.a == figure.b else signed(figure.change().partition(" ")[0])
+    return _CARDS[figure.group, figure.name], change, below
 
 
 def _shown(value: Any, show: Callable[[Any], str] = number) -> str:
@@ -157,7 +164,9 @@ def _value(value: Any) -> str:
 
 
 def _figures(c: Comparison) -> str:
-    rows = ((f"{f.group}: {f.name}", _shown(f.a), _shown(f.b), f.change()) for f in c.figures[:400])
+    rows = (
+        (f"{f.group}: {f.name}", signed(_shown(f.a)), signed(_shown(f.b)), signed(f.change())) for f in c.figures[:400]
+    )
     return table(
         "All figures; those that are measured differ between equal runs", ("figure", "A", "B", "difference"), rows, 3
     )

@@ -102,9 +102,11 @@ class Gathered:
         try:
             summary = read_summary(self._out)
         except InputError as error:
-            return self._refuse(error)
+            self._refuse(error)
+            return None
         if not sensible(summary):
-            return self._refuse(InputError(str(self._out / SUMMARY), 0, "holds figures that no run has; run again"))
+            self._refuse(InputError(str(self._out / SUMMARY), 0, "holds figures that no run has; run again"))
+            return None
         if summary is None:
             self._note(f"{SUMMARY} is missing (the run has not ended?); figures are counted from the records.")
         return summary
@@ -170,8 +172,8 @@ class Gathered:
         self._at(row.ts_ns)
         self._tally.decided(row)
         sent = row.outcome == "allowed"
-        self.why.add(row.ts_ns, "" if sent else row.reason)
-        self.who.add(row.ts_ns, "" if sent else row.by or row.outcome)
+        self.why.add(row.ts_ns, "" if sent else row.reason or "no reason")
+        self.who.add(row.ts_ns, "" if sent else row.by or "nobody")
         self.examples.offer(row, line)
         series = self._of(row.order.symbol)
         if series is not None:

@@ -9,7 +9,7 @@ from grinder.evidence.axis import TimeAxis
 from grinder.evidence.chart import Bars, Chart, Line, Mark, Strip, strips
 from grinder.evidence.gathering import Gathered
 from grinder.evidence.page import e
-from grinder.evidence.series import SymbolSeries
+from grinder.evidence.series import AccountSeries, SymbolSeries
 from grinder.evidence.text import cash
 from grinder.evidence.thinning import Bins
 
@@ -79,8 +79,8 @@ def _reach(mids: list[float]) -> tuple[float, float]:
 
 
 def _position(series: SymbolSeries, axis: TimeAxis) -> str:
-    if not series.held.items:
-        return ""
+    if not any(held for _, held in series.held.items):
+        return '<p class="none">No position was held.</p>' if series.held.items else ""
     line = Line(name="held", style="c0", points=series.held.items, step=True, fill=0.0)
     return Chart(
         title=f"{series.symbol} position", lines=[line], digits=8, unit="base units", zero=True, low=True
@@ -94,21 +94,28 @@ def equity(gathered: Gathered, axis: TimeAxis) -> Iterator[str]:
     if not points or account.start is None:
         yield '<p class="none">This run left no timeline of equity.</p>'
         return
-    fall, highest = account.deepest
+    fall, _ = account.deepest
     note = f"Valued at mark or mid prices; it began with {cash(account.start)}."
     yield Chart(title="Equity", lines=[Line(name="equity", style="c0", points=points)], note=note).html(axis)
-    deepest = f"At its deepest {cash(fall)} below the highest" + (
-        f", {100 * fall / highest:.2f} %." if highest > 0 else "."
-    )
-    down = Line(name="below the highest", style="stop", points=account.drawdown.items, fill=0.0)
-    yield Chart(title="Drawdown", lines=[down], note=deepest, zero=True, low=True).html(axis)
+    if fall:
+        yield _drawdown(account, axis)
     parts = [
         Line(name=name, style=f"c{place % 8}", points=kept.items)
         for place, (name, kept) in enumerate(account.parts.items())
     ]
-    yield Chart(
-        title="What it is made of", lines=parts, note="Sums since the start; costs are negative.", zero=True
-    ).html(axis)
+    if any(value for line in parts for _, value in line.points):
+        yield Chart(
+            title="What it is made of", lines=parts, note="Sums since the start; costs are negative.", zero=True
+        ).html(axis)
+
+
+def _drawdown(account: AccountSeries, axis: TimeAxis) -> str:
+    fall, highest = account.deepest
+    deepest = f"At its deepest {cash(fall)} below the highest" + (
+        f", {100 * fall / highest:.2f} %." if highest > 0 else "."
+    )
+    down = Line(name="below the highest", style="stop", points=account.drawdown.items, fill=0.0)
+    return Chart(title="Drawdown", lines=[down], note=deepest, zero=True, low=True).html(axis)
 
 
 def blocks(gathered: Gathered, axis: TimeAxis) -> Iterator[str]:

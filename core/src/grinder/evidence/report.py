@@ -14,7 +14,7 @@ from grinder.evidence.gathering import Gathered
 from grinder.evidence.lines import write_atomic
 from grinder.evidence.page import bar, cards, e, page, section, table
 from grinder.evidence.summary import GateCounts, Summary, ranked
-from grinder.evidence.text import cash, number
+from grinder.evidence.text import cash, number, signed
 from grinder.log import utc
 from grinder.reasons import CORE_REASONS
 
@@ -55,6 +55,7 @@ def _body(s: Summary, gathered: Gathered, axis: TimeAxis) -> Iterator[str]:
     yield _head(s, gathered)
     yield "<main>"
     yield cards(_cards(s, gathered))
+    yield _HINT
     yield section("price", "Price, fills, position", *pictures.prices(gathered, axis))
     yield section("equity", "Equity", *pictures.equity(gathered, axis))
     yield section("blocks", "Orders that were not sent", *pictures.blocks(gathered, axis), _reasons(s, gathered))
@@ -67,6 +68,10 @@ def _body(s: Summary, gathered: Gathered, axis: TimeAxis) -> Iterator[str]:
     yield "</main>"
 
 
+_HINT: Final = (
+    '<p class="about hint">Point at a picture, or select it and use the arrow keys: all of them then show the same '
+    "moment.</p>"
+)
 _NAVIGATION: Final = (
     ("price", "Price"),
     ("equity", "Equity"),
@@ -107,6 +112,8 @@ def _lead(s: Summary, gathered: Gathered) -> str:
     text += f", {d.dropped:,} dropped. " if d.dropped else ". "
     top = ranked(d.by_reason)
     text += f"The most frequent reason was {top[0][0]} ({_percent(top[0][1], wanted)} of all). " if top else ""
+    if not s.fills:
+        return text + "Nothing was traded."
     if gathered.complete or gathered.account.last is not None:
         made = "lost" if s.pnl.net < 0 else "made"
         text += f"{s.fills:,} fills {made} {cash(abs(s.pnl.net))} net of {_fees(s)}."
@@ -135,10 +142,6 @@ def _cards(s: Summary, gathered: Gathered) -> Iterator[tuple[str, str, str]]:
 
 def _percent(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f} %" if whole else "\N{EN DASH}"
-
-
-def _signed(text: str) -> str:
-    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def _span(start: int, end: int) -> str:
@@ -230,8 +233,8 @@ def _positions(s: Summary) -> str:
     rows = (
         (
             p.symbol if p.position_side == "BOTH" else f"{p.symbol} {p.position_side}",
-            *(_signed(number(x, 8)) for x in (p.qty, p.entry_price, p.price)),
-            *(_signed(number(x)) for x in (p.realised, p.unrealised)),
+            *(signed(number(x, 8)) for x in (p.qty, p.entry_price, p.price)),
+            *(signed(number(x)) for x in (p.realised, p.unrealised)),
             p.route,
         )
         for p in s.positions[:_ROWS]
@@ -247,8 +250,8 @@ def _orders(s: Summary) -> str:
 
 
 def _money(s: Summary) -> str:
-    rows = [(name, _signed(number(amount))) for name, amount in msgspec.structs.asdict(s.pnl).items()]
-    rows += [("fees paid, rebates deducted", _signed(number(s.fees))), ("volume", number(s.volume))]
+    rows = [(name, signed(number(amount))) for name, amount in msgspec.structs.asdict(s.pnl).items()]
+    rows += [("fees paid, rebates deducted", signed(number(s.fees))), ("volume", number(s.volume))]
     return table("Profit and loss, quote units", ("part", "amount"), rows, 1)
 
 

@@ -32,12 +32,18 @@ def number(value: Decimal | float | None, digits: int = 4) -> str:
     return "0" if text == "-0" else text
 
 
+def signed(text: str) -> str:
+    """A number's text with true minus signs."""
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
 def cash(value: Decimal | float) -> str:
     """An amount of money for people: two decimals, a true minus."""
     text = number(value, 2)
     if not text.lstrip("-").replace(",", "").replace(".", "").isdigit():
         return text
-    return f"{value:,.2f}".replace("-0.00", "0.00").replace("-", "\N{MINUS SIGN}")
+    text = f"{value:,.2f}"
+    return "0.00" if text == "-0.00" else signed(text)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]], numbers: int) -> Iterator[str]:
