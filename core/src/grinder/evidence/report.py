@@ -136,7 +136,7 @@ def _cards(s: Summary, gathered: Gathered) -> Iterator[tuple[str, str, str]]:
     yield "Not sent", _percent(wanted - d.allowed, wanted), f"{d.blocked:,} blocked, {d.dropped:,} dropped"
     yield "Fills", f"{s.fills:,}", f"{_percent(s.maker_fills, s.fills)} as maker"
     yield "Volume", number(s.volume, 0), "in quote units"
-    yield "Decision, p99", f"{t.p99:,.0f} µs" if gathered.complete else "unknown", f"median {t.p50:,.0f} µs"
+    yield "Decision, p99", _time(t.p99) if gathered.complete else "unknown", f"median {_time(t.p50)}"
     yield "Feed gaps", f"{s.feed.gaps:,}", f"longest silence {s.feed.stale_ms_max / 1000:,.1f} s"
 
 
@@ -199,7 +199,7 @@ def _latency(s: Summary) -> str:
         return '<p class="none">This run left no distribution of decision times.</p>'
     most = max(count for _, count in s.decision_buckets_us)
     t = s.decision_us
-    marks = (("median", t.p50), ("p99", t.p99), ("longest", t.max))
+    marks = (("median", t.p50), ("99 of 100 below", t.p99), ("longest", t.max))
     rows = []
     for below, count in s.decision_buckets_us[:65]:
         here = ", ".join(f"{name} {value:,.1f} µs" for name, value in marks if below / 2 <= value < below)
@@ -214,6 +214,11 @@ def _latency(s: Summary) -> str:
         '<p class="about">From intent to decision, every gate and rule included, measured in this process; each row '
         f'is twice as wide as the one above it.</p><dl class="spread">{"".join(rows)}</dl>'
     )
+
+
+def _time(us: float) -> str:
+    """A duration, three digits of it."""
+    return f"{us:.3g} µs" if us < 999.5 else f"{us / 1e3:,.3g} ms" if us < 999_500 else f"{us / 1e6:,.3g} s"
 
 
 def _feed(s: Summary, gathered: Gathered) -> str:
