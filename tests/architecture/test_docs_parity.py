@@ -24,6 +24,7 @@ from grinder.cli.main import COMMANDS, cli, load
 from grinder.decisions import Decision, Fault, GateInfo, decision_record
 from grinder.evidence.recorder import fill_record
 from grinder.evidence.summary import Summary
+from grinder.evidence.timeline import FEWEST, ROWS, SAMPLES, Sample, SymbolSample
 from grinder.host.discovery import EXCHANGES, PLUGINS, STRATEGIES
 from grinder.host.signatures import SPECS
 from grinder.metrics import CATALOGUE
@@ -241,6 +242,14 @@ def test_every_key_of_a_fill_record_is_documented():
     )  # fmt: skip
     for key in fill_record(fill):
         assert f"`{key}`" in section("run-directory.md", "fills.jsonl"), key
+
+
+def test_every_key_of_a_sample_is_documented():
+    text = section("run-directory.md", "timeline.jsonl")
+    for key in (*Sample.__struct_fields__, *SymbolSample.__struct_fields__):
+        assert f"`{key}`" in text, key
+    for number in (SAMPLES, ROWS, FEWEST):
+        assert f"{number:,}" in text, number
 
 
 def test_every_key_of_the_summary_is_documented():

@@ -41,19 +41,32 @@ def pages(tmp_path_factory):
     return {"run": folder / "run" / "report.html", "short": folder / "short" / "report.html", "compare": compared}
 
 
-def looked_at(visit):
-    """Run a coroutine with a tab; nothing may complain, and nothing may be asked of any network."""
-
-    async def all_of_it():
-        async with browser.tab(browser.installed()) as tab:
-            await visit(tab)
-            assert tab.complaints == []
-            assert all(url.startswith(("file:", "about:")) for url in tab.requests), tab.requests
-
-    asyncio.run(all_of_it())
+@pytest.fixture(scope="module")
+def chromium():
+    """A tab of one browser for all tests here, and the event loop that it lives in."""
+    with asyncio.Runner() as runner:
+        opening = browser.tab(browser.installed())
+        tab = runner.run(opening.__aenter__())
+        yield runner, tab
+        runner.run(opening.__aexit__(None, None, None))
 
 
-def test_every_page_fits_every_screen_by_day_and_by_night(pages):
+@pytest.fixture
+def looked_at(chromium):
+    """Run a coroutine with the tab; nothing may complain, and nothing may be asked of any network."""
+    runner, tab = chromium
+
+    def look(visit) -> None:
+        tab.complaints.clear()
+        tab.requests.clear()
+        runner.run(visit(tab))
+        assert tab.complaints == []
+        assert all(url.startswith(("file:", "about:")) for url in tab.requests), tab.requests
+
+    return look
+
+
+def test_every_page_fits_every_screen_by_day_and_by_night(pages, looked_at):
     async def visit(tab):
         for page in pages.values():
             seen = set()
@@ -68,7 +81,7 @@ def test_every_page_fits_every_screen_by_day_and_by_night(pages):
     looked_at(visit)
 
 
-def test_an_example_opens_by_click_and_by_keyboard(pages):
+def test_an_example_opens_by_click_and_by_keyboard(pages, looked_at):
     async def visit(tab):
         await tab.show(pages["run"], 1280)
         opened = "document.querySelectorAll('.example[open]').length"
@@ -91,7 +104,7 @@ def test_an_example_opens_by_click_and_by_keyboard(pages):
     looked_at(visit)
 
 
-def test_pictures_are_read_out_under_the_mouse_and_by_keyboard(pages):
+def test_pictures_are_read_out_under_the_mouse_and_by_keyboard(pages, looked_at):
     async def visit(tab):
         await tab.show(pages["run"], 1280)
         outputs = "[...document.querySelectorAll('figcaption output')].map(o => o.textContent)"
@@ -120,7 +133,7 @@ def test_pictures_are_read_out_under_the_mouse_and_by_keyboard(pages):
     looked_at(visit)
 
 
-def test_examples_are_filtered(pages):
+def test_examples_are_filtered(pages, looked_at):
     async def visit(tab):
         await tab.show(pages["run"], 1280)
         shown = "[...document.querySelectorAll('.example')].filter(x => x.offsetParent).length"
@@ -138,7 +151,7 @@ def test_examples_are_filtered(pages):
     looked_at(visit)
 
 
-def test_it_works_without_scripts(pages):
+def test_it_works_without_scripts(pages, looked_at):
     async def visit(tab):
         await tab.show(pages["run"], 360, scripts=False)
 
@@ -162,7 +175,7 @@ def test_it_works_without_scripts(pages):
     looked_at(visit)
 
 
-def test_what_comes_from_outside_runs_nowhere(tmp_path):
+def test_what_comes_from_outside_runs_nowhere(tmp_path, looked_at):
     """A page of hostile names, in a browser that would run them."""
     evil = "<img src=x onerror=window.evil=1></script><script>window.evil=1</script>"
     (tmp_path / "settings.json").write_text("{}")

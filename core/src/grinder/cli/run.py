@@ -76,8 +76,8 @@ def run(**given: Any) -> int:
     """Run a strategy through the gates on market data, and leave evidence.
 
     Market data is replayed from recordings or comes from the embedded synthetic market; orders that the gates
-    admit go to the paper exchange. The evidence is summary.json, decisions.jsonl, fills.jsonl, metrics.prom and
-    report.html in --out.
+    admit go to the paper exchange. The evidence is summary.json, decisions.jsonl, fills.jsonl, metrics.prom,
+    timeline.jsonl and report.html in --out.
     """
     from grinder.engine.session import Session
     from grinder.evidence.summary import render
