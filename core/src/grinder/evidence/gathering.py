@@ -179,7 +179,7 @@ class Gathered:
         if series is not None:
             series.decided(row.ts_ns, row.mid)
             if not sent:
-                series.blocks.add((row.ts_ns, f"{utc(row.ts_ns)} {wanted(row.order)}: {row.reason}"))
+                series.blocks.add((row.ts_ns, f"{utc(row.ts_ns)[11:]} {wanted(row.order)}: {row.reason}"))
 
     def _fill(self, fill: FillRow, line: bytes) -> None:
         self._at(fill.ts_ns)
@@ -191,7 +191,7 @@ class Gathered:
         if series is not None and price is not None:
             role = "maker" if fill.maker else "taker"
             did = "bought" if fill.side == "BUY" else "sold"
-            text = f"{utc(fill.ts_ns)} {did} {fill.qty} at {fill.price}, {role}"
+            text = f"{utc(fill.ts_ns)[11:]} {did} {fill.qty} at {fill.price}, {role}"
             series.fills.add((fill.ts_ns, price, fill.side == "BUY", fill.maker, text))
 
     def _sample(self, sample: Sample) -> None:

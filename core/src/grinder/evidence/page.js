@@ -53,7 +53,7 @@
       const value = line.x.length ? valueAt(line, x) : undefined;
       if (value === undefined || (unit === "%" && !value)) continue;
       const name = chart.lines.length > 1 || unit === "%" ? `${line.name} ` : "";
-      parts.push(`${name}${chart.show.format(value)}${unit ? ` ${unit}` : ""}`);
+      parts.push(`${name}${chart.show.format(value).replace("-", "\u2212")}${unit ? ` ${unit}` : ""}`);
     }
     let nearest = null;
     for (const mark of chart.marks) {

@@ -74,9 +74,10 @@ def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[object]],
         f'<th role="columnheader" scope="col"{" class=n" if 1 <= n <= numbers else ""}>{e(name)}</th>'
         for n, name in enumerate(header)
     )
+    kind = " class=two" if len(header) == 2 else ""
     return (
-        f'<table role="table"><caption>{e(caption)}</caption><thead role="rowgroup"><tr role="row">{heads}</tr></thead>'
-        f'<tbody role="rowgroup">{body}</tbody></table>'
+        f'<table role="table"{kind}><caption>{e(caption)}</caption>'
+        f'<thead role="rowgroup"><tr role="row">{heads}</tr></thead><tbody role="rowgroup">{body}</tbody></table>'
     )
 
 

@@ -202,10 +202,8 @@ def _latency(s: Summary) -> str:
     marks = (("median", t.p50), ("99 of 100 below", t.p99), ("longest", t.max))
     rows = []
     for below, count in s.decision_buckets_us[:65]:
-        here = ", ".join(f"{name} {value:,.1f} µs" for name, value in marks if below / 2 <= value < below)
-        label = (
-            f"{below / 2:,.3g} to {below:,.3g} µs" if below < 1e3 else f"{below / 2e3:,.3g} to {below / 1e3:,.3g} ms"
-        )
+        here = ", ".join(f"{name} {_time(value)}" for name, value in marks if below / 2 <= value < below)
+        label = f"{_time(below / 2)} to {_time(below)}"
         rows.append(
             f"<dt>{label}</dt><dd>{bar(count / most)}<b>{count:,}</b> <i>{_percent(count, total)}</i>"
             f"{f'<small>{e(here)}</small>' if here else ''}</dd>"
