@@ -388,6 +388,19 @@ def test_hostile_samples_still_make_a_page(tmp_path, row):
     assert not re.search(r'(?:data-v|d)="[^"]*(?:nan|inf)', text)
 
 
+@pytest.mark.parametrize("name", ["decisions.jsonl", "fills.jsonl", "timeline.jsonl"])
+@pytest.mark.parametrize("ts_ns", [-1, 1 << 63, 1 << 80])
+def test_a_time_that_cannot_be_is_corrupt(tmp_path, name, ts_ns):
+    whole(tmp_path, 4)
+    lines = (tmp_path / name).read_bytes().splitlines()
+    (tmp_path / name).write_bytes(
+        lines[0] + b"\n" + canonical(msgspec.json.decode(lines[1]) | {"ts_ns": ts_ns}) + b"\n"
+    )
+    gathered = write_report(tmp_path)
+    assert f"{name}, line 2: is corrupt" in str(gathered.corrupt)
+    assert gathered.last_ns - gathered.first_ns < 10 * SECOND
+
+
 @pytest.mark.parametrize("price", ["NaN", "sNaN", "-Infinity", "1e999999", "0", "-1"])
 def test_hostile_fills_still_make_a_page(tmp_path, price):
     a_run(tmp_path, [a_decision(n) for n in range(3)], [a_fill(0, price=price), a_fill(1, qty=price, fee=price)])

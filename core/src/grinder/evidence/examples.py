@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from grinder.evidence.explain import DecisionRow, decode_decision, explain, wanted
+from grinder.evidence.explain import DecisionRow, explain, wanted
 from grinder.evidence.page import e
 from grinder.evidence.thinning import Thinned
 from grinder.log import utc
@@ -113,24 +113,3 @@ def _title(row: DecisionRow) -> str:
     text += f" \N{EM DASH} {', '.join(shadows)} would have blocked it" if shadows else ""
     shrunk = row.outcome == "allowed" and row.first_pass and row.qty is not None
     return text + (f" \N{EM DASH} shrunk to {row.qty}" if shrunk else "")
-
-
-def decode_row(line: bytes) -> DecisionRow:
-    """A line of ``decisions.jsonl``; its time has to be one that can be drawn.
-
-    Raises:
-        msgspec.DecodeError: it is not one.
-    """
-    row = decode_decision(line)
-    check_time(row.ts_ns)
-    return row
-
-
-def check_time(ts_ns: int) -> None:
-    """Refuse times before the epoch and beyond the year 2262.
-
-    Raises:
-        msgspec.DecodeError: the time is out of range.
-    """
-    if not 0 <= ts_ns < 1 << 63:
-        raise msgspec.DecodeError(f"ts_ns {ts_ns} is out of range")

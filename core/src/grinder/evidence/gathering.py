@@ -11,8 +11,8 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from grinder.errors import InputError
-from grinder.evidence.examples import Examples, check_time, decode_row
-from grinder.evidence.explain import DecisionRow, wanted
+from grinder.evidence.examples import Examples
+from grinder.evidence.explain import DecisionRow, decode_decision, wanted
 from grinder.evidence.lines import read_lines
 from grinder.evidence.markouts import MARKOUTS
 from grinder.evidence.recorder import DECISIONS, FILLS
@@ -83,7 +83,7 @@ class Gathered:
 
     def _read(self) -> None:
         written = self._summary()
-        for row, line in self._rows(DECISIONS, decode_row):
+        for row, line in self._rows(DECISIONS, decode_decision):
             self._decision(row, line)
         self.examples.choose()
         for fill, line in self._rows(FILLS, _decode_fill):
@@ -132,7 +132,7 @@ class Gathered:
             for number, line, ended in read_lines(self._out / name):
                 try:
                     row = decode(line)
-                    check_time(getattr(row, "ts_ns", 0))
+                    _check_time(getattr(row, "ts_ns", 0))
                 except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ArithmeticError) as error:
                     if not ended:
                         cut = True
@@ -206,6 +206,12 @@ class Gathered:
             series = self._of(symbol)
             if series is not None:
                 series.sampled(sample.ts_ns, before, state)
+
+
+def _check_time(ts_ns: int) -> None:
+    """Refuse times before the epoch and beyond the year 2262: no run has them, and no picture could show them."""
+    if not 0 <= ts_ns < 1 << 63:
+        raise msgspec.DecodeError(f"ts_ns {ts_ns} is out of range")
 
 
 def sensible(value: Any) -> bool:

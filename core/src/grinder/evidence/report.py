@@ -195,7 +195,7 @@ def _gates(s: Summary) -> str:
 def _latency(s: Summary) -> str:
     """The distribution of the time from intent to decision, a row a bucket."""
     total = sum(count for _, count in s.decision_buckets_us)
-    if not total:
+    if total <= 0:
         return '<p class="none">This run left no distribution of decision times.</p>'
     most = max(count for _, count in s.decision_buckets_us)
     t = s.decision_us
