@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import msgspec
@@ -15,7 +16,7 @@ from grinder.engine.session import Session
 SECOND = 10**9
 
 
-def make(out: Path, *overrides: str, seconds: int = 12, seed: int = 1) -> Path:
+def make(out: Path, *overrides: str, seconds: int = 9, seed: int = 1) -> Path:
     options = RunOptions(out=out, duration=seconds * SECOND, seed=seed, overrides=overrides)
     Session.open(options).run()
     return out
@@ -123,6 +124,24 @@ def test_a_page_that_cannot_be_written_is_refused(runs, tmp_path, capsys, comman
     assert f"folder {tmp_path / 'no'} does not exist" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", [*FILES, "metrics.prom"])
+def test_a_page_never_replaces_a_record(copy, runs, capsys, name):
+    before = (copy / name).read_bytes()
+    for given in (["report", str(copy)], ["compare", str(runs / "a"), str(copy)]):
+        assert invoke([*given, "--out", str(copy / name)]) == 2
+        assert "is a record of the run" in capsys.readouterr().err
+    assert (copy / name).read_bytes() == before
+
+
+def test_a_page_is_not_written_through_a_link_or_over_a_device(copy, tmp_path, capsys):
+    (tmp_path / "link").symlink_to(copy / "decisions.jsonl")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("link", "pipe"):
+        assert invoke(["report", str(copy), "--out", str(tmp_path / name)]) == 2
+        assert "is a link or no ordinary file" in capsys.readouterr().err
+    assert (tmp_path / "link").is_symlink()
+
+
 def compared(capsys, *args: object) -> dict:
     assert invoke(["compare", *map(str, args), "--json"]) == 0
     return json.loads(capsys.readouterr().out)
@@ -224,7 +243,7 @@ def test_runs_that_lack_files_are_compared_as_far_as_they_go(copy, runs, tmp_pat
     assert said["parting"] is None
     assert len(said["b"]["problems"]) == 3
     assert output.err.count("is missing") == 3
-    assert "The other run left no timeline." in page.read_text()
+    assert "This is A; the other run left no timeline." in page.read_text()
 
 
 def test_a_corrupt_run_is_compared_and_named(copy, runs, capsys):

@@ -434,15 +434,16 @@ def test_the_drawdown_is_the_largest_fall_from_a_highest(tmp_path):
 
 
 def test_times_of_the_feed_states_add_up(tmp_path):
-    faults = ["", "", "MARKET_STALE", "MARKET_STALE", "", "MARKET_GAP"]
+    faults = ["", "", "MARKET_STALE", "MARKET_STALE", "", "MARKET_GAP", ""]
+    gaps = [0, 0, 0, 0, 0, 1, 2]
     write_timeline(
         tmp_path,
-        [a_sample(n, symbols={"X": SymbolSample(fault=fault, gaps=n)}) for n, fault in enumerate(faults)],
+        [a_sample(n, symbols={"X": SymbolSample(fault=fault, gaps=gaps[n])}) for n, fault in enumerate(faults)],
     )
     series = write_report(tmp_path).symbols["X"]
     assert [(b - a, fault) for a, b, fault in series.states] == [
-        (SECOND, ""), (2 * SECOND, "MARKET_STALE"), (SECOND, ""), (SECOND, "MARKET_GAP")]  # fmt: skip
-    assert (series.unusable_ns, series.sampled_ns, series.gaps) == (3 * SECOND, 5 * SECOND, 5)
+        (SECOND, ""), (2 * SECOND, "MARKET_STALE"), (SECOND, ""), (2 * SECOND, "MARKET_GAP")]  # fmt: skip
+    assert (series.unusable_ns, series.sampled_ns, series.gaps) == (3 * SECOND, 6 * SECOND, 2)
 
 
 @settings(deadline=None, max_examples=100)
@@ -456,6 +457,8 @@ def test_a_thinned_stream_is_even_and_bounded(size, limit):
     steps = {b - a for a, b in zip(kept.items, kept.items[1:], strict=False)}
     assert len(steps) <= 1, "even"
     assert kept.items[:1] == list(range(size))[:1]
+    assert kept.line[-1:] == list(range(size))[-1:]
+    assert kept.line[: len(kept.items)] == kept.items
     assert kept.thinned == (size > limit)
 
 

@@ -19,7 +19,7 @@ SECOND = 10**9
 QUICK = ("plugins.warm_up.seconds=2",)
 
 
-def run(out: Path, seconds: int = 40, **more):
+def run(out: Path, seconds: int = 20, **more):
     session = Session.open(RunOptions(out=out, duration=seconds * SECOND, overrides=QUICK, **more))
     return session.run()
 
@@ -112,11 +112,20 @@ def test_a_scripted_run_is_worth_what_its_fills_say(bench, place):
     assert Decimal(rows[-1]["net"]) == summary.pnl.net
 
 
+def test_a_timeline_that_cannot_be_written_stops_nothing_and_is_told(done, tmp_path, capsys):
+    _, summary = done
+    (tmp_path / "timeline.jsonl").mkdir()
+    without = run(tmp_path)
+    assert without.decisions_sha256 == summary.decisions_sha256
+    assert "EVIDENCE_INCOMPLETE" in capsys.readouterr().err
+    assert "timeline.jsonl cannot be read: Is a directory." in (tmp_path / "report.html").read_text()
+
+
 KILLED = """
 import os, signal, sys
 from grinder.cli.main import invoke
 from grinder.journal.store import Journal
-original, left = Journal.commit, 150
+original, left = Journal.commit, 80
 def commit(self):
     global left
     left -= 1
@@ -129,7 +138,7 @@ invoke(sys.argv[1:])
 
 
 def test_a_killed_run_goes_on_where_it_was(tmp_path):
-    arguments = ["run", "--duration", "40s", "--set", *QUICK, "--out", str(tmp_path / "out")]
+    arguments = ["run", "--duration", "20s", "--set", *QUICK, "--out", str(tmp_path / "out")]
     killed = subprocess.run([sys.executable, "-c", KILLED, *arguments], capture_output=True, timeout=60, check=False)
     assert killed.returncode == -9
     before = timeline(tmp_path / "out")

@@ -33,7 +33,7 @@ def compare(one: Path, other: Path, out: Path | None, fail_on_difference: bool, 
 
     check_run(one)
     check_run(other)
-    check_target(out)
+    check_target(out, one, other)
     comparison = Comparison(one, other)
     names = (str(one), str(other))
     if out is not None:

@@ -24,7 +24,7 @@ def report(run_dir: Path, out: Path | None, as_json: bool) -> None:
     from grinder.evidence.report import REPORT, write_report
 
     check_run(run_dir)
-    check_target(out)
+    check_target(out, run_dir)
     page = out if out is not None else run_dir / REPORT
     gathered = write_report(run_dir, page)
     if as_json:

@@ -383,6 +383,9 @@ class Session:
 
         write_atomic(self.out / "metrics.prom", self._observation.text().encode())
         write_report(self.out)
+        for file in (self._markouts, self._timeline):
+            if file.error:
+                self._log.warning("EVIDENCE_INCOMPLETE", error=file.error)
         for symbol in self._feed.symbols:
             fault = self._market.fault(symbol)
             if fault:

@@ -133,17 +133,15 @@ def in_words(record: dict[str, Any] | None, reasons: Mapping[str, str]) -> str:
 
 def _equity(runs: tuple[Gathered, Gathered], start: tuple[int, ...], axis: TimeAxis) -> str:
     lines = [
-        Line(name=letter, style=style, points=[(ts - begin, value) for ts, value in run.account.equity.items])
+        Line(name=letter, style=style, points=[(ts - begin, value) for ts, value in run.account.equity.line])
         for letter, style, run, begin in zip("AB", _STYLES, runs, start, strict=True)
         if run.account.equity.items
     ]
     if not lines:
         return '<p class="none">Neither run left a timeline of equity.</p>'
-    missing = "" if len(lines) == 2 else "The other run left no timeline."
-    note = f"By the time since each run's first record. {missing}".strip()
-    return Chart(title="Equity", lines=lines, note=note, legend=[(line.style, line.name) for line in lines[:0]]).html(
-        axis
-    )
+    missing = "" if len(lines) == 2 else f" This is {lines[0].name}; the other run left no timeline."
+    note = f"By the time since each run's first record.{missing}"
+    return Chart(title="Equity", lines=lines, note=note).html(axis)
 
 
 def _blocks(runs: tuple[Gathered, Gathered], start: tuple[int, ...], axis: TimeAxis) -> Iterator[str]:

@@ -29,6 +29,7 @@ CHARTS: Final = 6
 NAMES: Final = 64
 """Names of other symbols, and of gates and reasons, that are kept."""
 PROBLEMS: Final = 20
+_OUTCOMES: Final = ("allowed", "blocked", "dropped")
 
 
 class FillRow(msgspec.Struct, frozen=True):
@@ -239,7 +240,7 @@ class _Tally:
         self._last_blocked = ""
 
     def decided(self, row: DecisionRow) -> None:
-        self._outcomes[row.outcome] += 1
+        self._outcomes[row.outcome if row.outcome in _OUTCOMES else "other"] += 1
         if row.outcome != "allowed":
             self._reasons[row.reason if row.reason in self._reasons or len(self._reasons) < NAMES else "other"] += 1
         if row.outcome == "blocked":
@@ -248,8 +249,9 @@ class _Tally:
             counts = self._gates.get(gate.gate)
             if counts is None and len(self._gates) < NAMES:
                 counts = self._gates[gate.gate] = Counter()
-            if counts is not None:
-                counts["shadow_block" if gate.verdict == "block" and gate.mode != "enforce" else gate.verdict] += 1
+            said = "shadow_block" if gate.verdict == "block" and gate.mode != "enforce" else gate.verdict
+            if counts is not None and said in GateCounts.__struct_fields__:
+                counts[said] += 1
 
     def filled(self, fill: FillRow) -> None:
         self._fills += 1
@@ -259,8 +261,7 @@ class _Tally:
             self._fees += fill.fee
 
     def summary(self, name: str, last: Sample | None) -> Summary:
-        names = GateCounts.__struct_fields__
-        gates = {gate: GateCounts(**{n: counts[n] for n in names}) for gate, counts in self._gates.items()}
+        gates = {gate: GateCounts(**counts) for gate, counts in self._gates.items()}
         parts = last.parts if last is not None else {}
         return Summary(
             run_id=name,

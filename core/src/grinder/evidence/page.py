@@ -89,8 +89,7 @@ def bar(share: float, style: str = "c0") -> str:
     )
 
 
-def section(name: str, title: str, *parts: str, about: str = "") -> str:
+def section(name: str, title: str, *parts: str) -> str:
     """A section that links can lead to."""
-    lead = f'<p class="about">{e(about)}</p>' if about else ""
     head = f'<section id="{name}" aria-labelledby="{name}-h"><h2 id="{name}-h">{e(title)}</h2>'
-    return f"{head}{lead}{''.join(parts)}</section>"
+    return f"{head}{''.join(parts)}</section>"

@@ -81,7 +81,7 @@ def _reach(mids: list[float]) -> tuple[float, float]:
 def _position(series: SymbolSeries, axis: TimeAxis) -> str:
     if not any(held for _, held in series.held.items):
         return '<p class="none">No position was held.</p>' if series.held.items else ""
-    line = Line(name="held", style="c0", points=series.held.items, step=True, fill=0.0)
+    line = Line(name="held", style="c0", points=series.held.line, step=True, fill=0.0)
     return Chart(
         title=f"{series.symbol} position", lines=[line], digits=8, unit="base units", zero=True, low=True
     ).html(axis)
@@ -90,7 +90,7 @@ def _position(series: SymbolSeries, axis: TimeAxis) -> str:
 def equity(gathered: Gathered, axis: TimeAxis) -> Iterator[str]:
     """Equity, how far it was below its highest, and what it is made of."""
     account = gathered.account
-    points = account.equity.items
+    points = account.equity.line
     if not points or account.start is None:
         yield '<p class="none">This run left no timeline of equity.</p>'
         return
@@ -100,7 +100,7 @@ def equity(gathered: Gathered, axis: TimeAxis) -> Iterator[str]:
     if fall:
         yield _drawdown(account, axis)
     parts = [
-        Line(name=name, style=f"c{place % 8}", points=kept.items)
+        Line(name=name, style=f"c{place % 8}", points=kept.line)
         for place, (name, kept) in enumerate(account.parts.items())
     ]
     if any(value for line in parts for _, value in line.points):
@@ -114,7 +114,7 @@ def _drawdown(account: AccountSeries, axis: TimeAxis) -> str:
     deepest = f"At its deepest {cash(fall)} below the highest" + (
         f", {100 * fall / highest:.2f} %." if highest > 0 else "."
     )
-    down = Line(name="below the highest", style="stop", points=account.drawdown.items, fill=0.0)
+    down = Line(name="below the highest", style="stop", points=account.drawdown.line, fill=0.0)
     return Chart(title="Drawdown", lines=[down], note=deepest, zero=True, low=True).html(axis)
 
 
@@ -159,7 +159,7 @@ def feed(gathered: Gathered, axis: TimeAxis) -> Iterator[str]:
     left_out = sum(x.states_left_out for x in drawn)
     note = f"{left_out:,} later changes are not drawn." if left_out else ""
     yield strips("Whether it could be used", rows, axis, note=note)
-    lines = [Line(name=x.symbol, style=f"c{n % 8}", points=x.silence.items, step=True) for n, x in enumerate(drawn)]
+    lines = [Line(name=x.symbol, style=f"c{n % 8}", points=x.silence.line, step=True) for n, x in enumerate(drawn)]
     yield Chart(
         title="Silence", lines=lines, digits=3, unit="s", zero=True, low=True,
         note="Time since the last event of each symbol, or a longer silence that ended since the sample before.",

@@ -33,7 +33,8 @@ class SymbolSeries:
         silence: (ns, seconds without an event).
         blocks: (ns, text) of orders that were not sent.
         fills: (ns, price, whether it was a buy, whether as maker, text).
-        states: (from ns, to ns, reason code or nothing) of the feed, each as long as it lasted.
+        states: (from ns, to ns, reason code or nothing) of the feed, each as long as it lasted; a gap that was healed
+            by the time of the next sample shows as one.
         gaps: of the book's sequence.
         silence_ms_max: longest silence sampled.
         unusable_ns: time in which the data must not be used, as far as samples tell.
@@ -57,7 +58,7 @@ class SymbolSeries:
     @property
     def mids(self) -> list[tuple[int, float]]:
         """The mid price over time."""
-        return sorted({point for kept in self._mids for point in kept.items})
+        return sorted({point for kept in self._mids for point in kept.line})
 
     @property
     def thinned(self) -> bool:
@@ -78,11 +79,12 @@ class SymbolSeries:
         if held is not None:
             self.held.add((ts_ns, held))
         self.silence.add((ts_ns, min(max(sample.silence_ms, 0) / 1000, _LARGEST)))
+        broke = sample.gaps > self.gaps
         self.gaps = sample.gaps
         self.silence_ms_max = max(self.silence_ms_max, sample.silence_ms)
         self.sampled_ns += ts_ns - before_ns
         self.unusable_ns += ts_ns - before_ns if sample.fault else 0
-        self._state(before_ns, ts_ns, sample.fault)
+        self._state(before_ns, ts_ns, sample.fault or ("MARKET_GAP" if broke else ""))
 
     def _state(self, start: int, end: int, fault: str) -> None:
         if self.states and self.states[-1][2] == fault and self.states[-1][1] >= start:
@@ -97,10 +99,11 @@ class AccountSeries:
     """The account: equity, and how far it fell from its highest.
 
     Attributes:
-        equity: (ns, equity), or net profit and loss where the balance is not known.
+        equity: (ns, equity), once the balance is known.
         drawdown: (ns, equity less its highest so far), zero or below.
         parts: (ns, value) by name, of what profit and loss is made of.
         deepest: the largest fall, zero or above, and the highest before it.
+        start: equity before the first fill; None while the balance is not known.
         last: the last sample.
     """
 

@@ -14,16 +14,22 @@ _FIRST_WIDTH_NS: Final = 100_000_000
 
 
 class Thinned(Generic[T]):
-    """Keeps an even sample of a stream, at most ``limit`` items."""
+    """Keeps an even sample of a stream, at most ``limit`` items.
+
+    Attributes:
+        items: the sample; it begins with the first item.
+    """
 
     def __init__(self, limit: int) -> None:
         self.items: list[T] = []
         self._limit = limit
         self._step = 1
         self._seen = 0
+        self._last: tuple[T, ...] = ()
 
     def add(self, item: T) -> None:
         """Offer the next item."""
+        self._last = (item,)
         if self._seen % self._step == 0:
             if len(self.items) == self._limit:
                 del self.items[1::2]
@@ -31,6 +37,11 @@ class Thinned(Generic[T]):
             if self._seen % self._step == 0:
                 self.items.append(item)
         self._seen += 1
+
+    @property
+    def line(self) -> list[T]:
+        """The sample with the last item at its end, for lines that have to end where the stream did."""
+        return self.items if self.items[-1:] == list(self._last) else [*self.items, *self._last]
 
     @property
     def thinned(self) -> bool:
