@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from grinder import BookSnapshot, FeedStatus, Fill, MarkPrice, PositionSide, Route, Side
+from grinder import BookSnapshot, FeedStatus, Fill, MarkPrice, Payment, PaymentKind, PositionSide, Route, Side
 from grinder.engine.account import Account
 from grinder.engine.sampler import NEVER, Sampler
 from grinder.engine.worth import value_price, worth
@@ -96,7 +96,13 @@ def test_worth_is_what_fills_paid_and_what_is_held(market):
                  trade_id=str(n), client_id="c", intent_id="i", side=side, price=Decimal(price), qty=Decimal(3),
                  fee=Decimal("0.07"), fee_asset="USDT", maker=True, exchange_ns=T0, local_ns=T0)
         )  # fmt: skip
+    funding = Payment(
+        kind=PaymentKind.FUNDING, payment_id="p", route=Route.PAPER, venue="v", account="a", symbol="X",
+        position_side=PositionSide.BOTH, amount=Decimal("-0.5"), asset="USDT", at_ns=T0, local_ns=T0,
+    )  # fmt: skip
+    ledger.pay(funding)
     made = worth(ledger, market)
-    assert made.net == 3 * (Decimal(103) - Decimal(98) - Decimal("99.1") + 100) - Decimal("0.21")
+    assert made.net == 3 * (Decimal(103) - Decimal(98) - Decimal("99.1") + 100) - Decimal("0.21") - Decimal("0.5")
+    assert made.parts["funding"] == Decimal("-0.5")
     assert sum(made.parts.values()) == made.net
     assert made.fees == Decimal("0.21")

@@ -408,6 +408,23 @@ def test_hostile_fills_still_make_a_page(tmp_path, price):
     Page((tmp_path / "report.html").read_text())
 
 
+def test_payments_and_what_the_venue_closed_have_their_places(tmp_path):
+    a_run(tmp_path, [a_decision(n) for n in range(3)], [a_fill(1, intent_id="", cause="LIQUIDATION"), a_fill(2)])
+    write_timeline(tmp_path, [a_sample(n, parts={"funding": Decimal(-n), "later_kind": Decimal(n)}) for n in range(3)])
+    summary = Summary(
+        run_id="r", fills=2, payments={"funding": Decimal("-12.5")}, venue_closures={"liquidation": 1},
+        decisions=DecisionCounts(allowed=2),
+    )  # fmt: skip
+    text = report(tmp_path, summary)
+    Page(text)
+    assert text.count('<use class="closed"') == 1
+    assert "by the venue: LIQUIDATION" in text
+    assert "The venue itself closed positions with 1 fills." in text
+    assert "\N{MINUS SIGN}12.5" in text
+    for name in ("funding", "later_kind"):
+        assert f'data-name="{name}"' in text
+
+
 @pytest.mark.parametrize("mids", [[None], [0.0], [5.0], [5.0, 5.0], [1e-9, 2e-9], [1.0, 1e9]])
 def test_odd_prices_still_make_a_page(tmp_path, mids):
     a_run(tmp_path, [a_decision(n, mid=mid) for n, mid in enumerate(mids)], [a_fill(0, price="7e5")])

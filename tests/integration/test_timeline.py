@@ -42,7 +42,8 @@ def test_the_last_sample_is_the_summary(done):
     assert Decimal(last["net"]) == summary.pnl.net
     assert Decimal(last["equity"]) == 10_000 + summary.pnl.net
     assert {name: Decimal(v) for name, v in last["parts"].items()} == {
-        "realised": summary.pnl.realised, "unrealised": summary.pnl.unrealised, "fees": -summary.fees}  # fmt: skip
+        "realised": summary.pnl.realised, "unrealised": summary.pnl.unrealised, "fees": -summary.fees,
+        **summary.payments}  # fmt: skip
     assert {p.symbol: p.qty for p in summary.positions if p.qty} == {
         symbol: Decimal(row["qty"]) for symbol, row in last["symbols"].items() if "qty" in row
     }

@@ -242,7 +242,7 @@ def _segments(places: Iterable[Point | tuple[float, float]], *, step: bool) -> I
         yield join(x, y) if n else f"M{x:.1f} {y:.1f}"
 
 
-SHAPES: Final = ("buy-maker", "buy-taker", "sell-maker", "sell-taker", "stop")
+SHAPES: Final = ("buy-maker", "buy-taker", "sell-maker", "sell-taker", "closed", "stop")
 """Marks that the page defines."""
 
 

@@ -178,6 +178,11 @@ def _figures(a: Gathered, b: Gathered) -> Iterator[Figure]:
             counts = tuple(getattr(each.by_gate.get(gate), verdict, 0) for each in (one, other))
             if any(counts):
                 yield Figure(group="gate", name=f"{gate} {verdict.replace('_', ' ')}", a=counts[0], b=counts[1])
+    for group, kind in (("money", "payments"), ("fills", "venue_closures")):
+        mine, theirs = getattr(a.summary, kind), getattr(b.summary, kind)
+        for key in sorted(mine.keys() | theirs.keys()):
+            name = key.replace("_", " ") if group == "money" else f"closed by the venue: {key}"
+            yield Figure(group=group, name=name, a=mine.get(key, 0), b=theirs.get(key, 0))
     yield Figure(group="money", name="largest drawdown", a=_fall(a), b=_fall(b))
     for group, name, get in _TIMES:
         yield Figure(group=group, name=name, a=get(a.summary), b=get(b.summary))

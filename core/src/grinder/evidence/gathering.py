@@ -16,7 +16,7 @@ from grinder.evidence.explain import DecisionRow, decode_decision, wanted
 from grinder.evidence.lines import read_lines
 from grinder.evidence.markouts import MARKOUTS
 from grinder.evidence.recorder import DECISIONS, FILLS
-from grinder.evidence.series import AccountSeries, SymbolSeries, drawable
+from grinder.evidence.series import AccountSeries, SymbolSeries, Trade, drawable
 from grinder.evidence.summary import SETTINGS, SUMMARY, DecisionCounts, GateCounts, Pnl, Summary, read_summary
 from grinder.evidence.thinning import Bins
 from grinder.evidence.timeline import TIMELINE, Sample, decode_sample
@@ -43,7 +43,7 @@ class FillRow(msgspec.Struct, frozen=True):
     qty: Decimal
     maker: bool
     fee: Decimal = Decimal(0)
-    fee_asset: str = ""
+    cause: str = ""
 
 
 class _MarkoutHead(msgspec.Struct):
@@ -190,10 +190,7 @@ class Gathered:
             example.fill(line)
         series, price = self._of(fill.symbol), drawable(fill.price)
         if series is not None and price is not None:
-            role = "maker" if fill.maker else "taker"
-            did = "bought" if fill.side == "BUY" else "sold"
-            text = f"{utc(fill.ts_ns)[11:]} {did} {fill.qty} at {fill.price}, {role}"
-            series.fills.add((fill.ts_ns, price, fill.side == "BUY", fill.maker, text))
+            series.fills.add(Trade(fill.ts_ns, price, _shape(fill), _told(fill)))
 
     def _sample(self, sample: Sample) -> None:
         before = self._sampled_ns or (self.first_ns and min(self.first_ns, sample.ts_ns)) or sample.ts_ns
@@ -207,6 +204,19 @@ class Gathered:
             series = self._of(symbol)
             if series is not None:
                 series.sampled(sample.ts_ns, before, state)
+
+
+def _shape(fill: FillRow) -> str:
+    """The mark that a fill is drawn as."""
+    if fill.cause:
+        return "closed"
+    return f"{'buy' if fill.side == 'BUY' else 'sell'}-{'maker' if fill.maker else 'taker'}"
+
+
+def _told(fill: FillRow) -> str:
+    did = "bought" if fill.side == "BUY" else "sold"
+    role = f"by the venue: {fill.cause}" if fill.cause else "maker" if fill.maker else "taker"
+    return f"{utc(fill.ts_ns)[11:]} {did} {fill.qty} at {fill.price}, {role}"
 
 
 def _check_time(ts_ns: int) -> None:
@@ -237,6 +247,7 @@ class _Tally:
         self._gates: dict[str, Counter[str]] = {}
         self._fills = self._maker = 0
         self._volume = self._fees = Decimal(0)
+        self._closures: Counter[str] = Counter()
         self._last_blocked = ""
 
     def decided(self, row: DecisionRow) -> None:
@@ -256,6 +267,8 @@ class _Tally:
     def filled(self, fill: FillRow) -> None:
         self._fills += 1
         self._maker += fill.maker
+        if fill.cause:
+            self._closures[fill.cause.lower() if len(self._closures) < NAMES else "other"] += 1
         if None not in {drawable(fill.price), drawable(fill.qty), drawable(fill.fee)}:
             self._volume += fill.price * fill.qty
             self._fees += fill.fee
@@ -277,6 +290,7 @@ class _Tally:
             maker_fills=self._maker,
             volume=self._volume,
             fees=self._fees,
+            venue_closures=dict(self._closures),
             pnl=Pnl(
                 realised=parts.get("realised", Decimal(0)),
                 unrealised=parts.get("unrealised", Decimal(0)),

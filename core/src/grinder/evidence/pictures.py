@@ -18,6 +18,7 @@ _MARKS: Final = (
     ("buy-maker", "as maker"),
     ("sell-taker", "sold as taker"),
     ("sell-maker", "as maker"),
+    ("closed", "closed by the venue"),
     ("stop", "not sent"),
 )
 _STATES: Final = {
@@ -48,9 +49,9 @@ def _price(series: SymbolSeries, axis: TimeAxis) -> str:
     near = _reach([mid for _, mid in mids])
     marks = [Mark(ts_ns=ts, shape="stop", text=text) for ts, text in series.blocks.items]
     lines = [Line(name="mid", style="mid", points=mids)]
-    for ts, price, buy, maker, text in series.fills.items:
-        shape = f"{'buy' if buy else 'sell'}-{'maker' if maker else 'taker'}"
-        marks.append(Mark(ts_ns=ts, shape=shape, text=text, value=min(max(price, near[0]), near[1])))
+    for trade in series.fills.items:
+        value = min(max(trade.price, near[0]), near[1])
+        marks.append(Mark(ts_ns=trade.ts_ns, shape=trade.shape, text=trade.text, value=value))
     used = {mark.shape for mark in marks}
     return Chart(
         title=series.symbol,

@@ -112,6 +112,8 @@ def _lead(s: Summary, gathered: Gathered) -> str:
     text += f", {d.dropped:,} dropped. " if d.dropped else ". "
     top = ranked(d.by_reason)
     text += f"The most frequent reason was {top[0][0]} ({_percent(top[0][1], wanted)} of all). " if top else ""
+    closed = sum(s.venue_closures.values())
+    text += f"The venue itself closed positions with {closed:,} fills. " if closed else ""
     if not s.fills:
         return text + "Nothing was traded."
     if gathered.complete or gathered.account.last is not None:
@@ -249,11 +251,13 @@ def _orders(s: Summary) -> str:
     rows = [(name.replace("_", " "), f"{count:,}") for name, count in msgspec.structs.asdict(s.orders).items()]
     rows += [(f"rejected by {code}", f"{count:,}") for code, count in ranked(s.rejects)[:_ROWS]]
     rows += [("with a fill", f"{s.filled_orders:,}")]
+    rows += [(f"closed by the venue: {cause}", f"{count:,} fills") for cause, count in ranked(s.venue_closures)[:_ROWS]]
     return table("Orders", ("what became of them", "orders"), rows, 1)
 
 
 def _money(s: Summary) -> str:
     rows = [(name, signed(number(amount))) for name, amount in msgspec.structs.asdict(s.pnl).items()]
+    rows += [(kind.replace("_", " "), signed(number(amount))) for kind, amount in list(s.payments.items())[:_ROWS]]
     rows += [("fees paid, rebates deducted", signed(number(s.fees))), ("volume", number(s.volume))]
     return table("Profit and loss, quote units", ("part", "amount"), rows, 1)
 

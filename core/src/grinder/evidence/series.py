@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from math import isfinite
-from typing import Final
+from typing import Final, NamedTuple
 
 from grinder.evidence.thinning import Thinned
 from grinder.evidence.timeline import Sample, SymbolSample
@@ -24,6 +24,15 @@ def drawable(value: Decimal | float | None) -> float | None:
     return plain if isfinite(plain) and abs(plain) < _LARGEST else None
 
 
+class Trade(NamedTuple):
+    """An execution as it is drawn: the shape of its mark, and the text that it shows."""
+
+    ts_ns: int
+    price: float
+    shape: str
+    text: str
+
+
 class SymbolSeries:
     """One symbol: its price, its fills and blocked orders, its position, its feed.
 
@@ -32,7 +41,7 @@ class SymbolSeries:
         held: (ns, position).
         silence: (ns, seconds without an event).
         blocks: (ns, text) of orders that were not sent.
-        fills: (ns, price, whether it was a buy, whether as maker, text).
+        fills: executions.
         states: (from ns, to ns, reason code or nothing) of the feed, each as long as it lasted; a gap that was healed
             by the time of the next sample shows as one.
         gaps: of the book's sequence.
@@ -47,7 +56,7 @@ class SymbolSeries:
         self.held: Thinned[tuple[int, float]] = Thinned(POINTS)
         self.silence: Thinned[tuple[int, float]] = Thinned(POINTS)
         self.blocks: Thinned[tuple[int, str]] = Thinned(MARKS)
-        self.fills: Thinned[tuple[int, float, bool, bool, str]] = Thinned(MARKS)
+        self.fills: Thinned[Trade] = Thinned(MARKS)
         self.states: list[tuple[int, int, str]] = []
         self.states_left_out = 0
         self.gaps = 0
