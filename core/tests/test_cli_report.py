@@ -124,7 +124,7 @@ def test_a_page_that_cannot_be_written_is_refused(runs, tmp_path, capsys, comman
     assert f"folder {tmp_path / 'no'} does not exist" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", [*FILES, "metrics.prom"])
+@pytest.mark.parametrize("name", [*FILES, "payments.jsonl", "metrics.prom"])
 def test_a_page_never_replaces_a_record(copy, runs, capsys, name):
     before = (copy / name).read_bytes()
     for given in (["report", str(copy)], ["compare", str(runs / "a"), str(copy)]):

@@ -419,9 +419,9 @@ def test_payments_and_what_the_venue_closed_have_their_places(tmp_path):
     Page(text)
     assert text.count('<use class="closed"') == 1
     assert "by the venue: LIQUIDATION" in text
-    assert "The venue itself closed positions with 1 fills." in text
+    assert "The venue itself closed positions, with 1 fill." in text
     assert "\N{MINUS SIGN}12.5" in text
-    for name in ("funding", "later_kind"):
+    for name in ("funding", "later kind"):
         assert f'data-name="{name}"' in text
 
 

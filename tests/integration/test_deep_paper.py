@@ -182,3 +182,18 @@ def test_what_the_venue_did_is_known_after_a_restart(tmp_path):
     assert resumed.pnl == whole.pnl
     assert seen[-1][0] == 0
     assert lines(state, "payments.jsonl")
+
+
+def test_the_timeline_and_the_report_follow_funding_and_liquidation(tmp_path):
+    orders = {2: [order(Side.BUY, "1", "60000.1")]}
+    settings = ("exchanges.paper.leverage=20", "exchanges.paper.balance=4000", "exchanges.paper.taker_fee=0")
+    summary, _ = play(tmp_path, Market([60000] * 6 + [54000] * 4, "0.0001", 5), orders, *settings)
+    samples = lines(tmp_path, "timeline.jsonl")
+    assert summary.payments["funding"] == D(-6)
+    assert D(samples[-1]["parts"]["funding"]) == D(-6)
+    assert D(samples[-1]["net"]) == summary.pnl.net
+    assert sum(map(D, samples[-1]["parts"].values())) == summary.pnl.net
+    assert D(samples[-1]["equity"]) == 4000 + summary.pnl.net
+    page = (tmp_path / "report.html").read_text()
+    assert page.count('<use class="closed"') == 1
+    assert 'data-name="funding"' in page

@@ -10,11 +10,11 @@ import click
 from grinder.errors import ConfigError
 from grinder.evidence.gathering import Gathered
 from grinder.evidence.markouts import MARKOUTS
-from grinder.evidence.recorder import DECISIONS, FILLS
+from grinder.evidence.recorder import DECISIONS, FILLS, PAYMENTS
 from grinder.evidence.summary import SETTINGS, SUMMARY
 from grinder.evidence.timeline import TIMELINE
 
-RECORDS: Final = (SUMMARY, DECISIONS, FILLS, TIMELINE, MARKOUTS, SETTINGS, "metrics.prom")
+RECORDS: Final = (SUMMARY, DECISIONS, FILLS, TIMELINE, MARKOUTS, PAYMENTS, SETTINGS, "metrics.prom")
 """Files of a run that no page may replace."""
 
 
@@ -27,7 +27,7 @@ def check_run(path: Path) -> None:
     advice = "name the directory of a run, as given to 'grinder run --out'"
     if not path.is_dir():
         raise ConfigError(f"run directory {path} {'is a file' if path.exists() else 'does not exist'}; {advice}")
-    names = RECORDS[:5]
+    names = RECORDS[:6]
     try:
         found = {entry.name for entry in path.iterdir()}
     except OSError as error:

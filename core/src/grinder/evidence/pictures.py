@@ -101,7 +101,7 @@ def equity(gathered: Gathered, axis: TimeAxis) -> Iterator[str]:
     if fall:
         yield _drawdown(account, axis)
     parts = [
-        Line(name=name, style=f"c{place % 8}", points=kept.line)
+        Line(name=name.replace("_", " "), style=f"c{place % 8}", points=kept.line)
         for place, (name, kept) in enumerate(account.parts.items())
     ]
     if any(value for line in parts for _, value in line.points):

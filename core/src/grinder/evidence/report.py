@@ -108,18 +108,22 @@ def _lead(s: Summary, gathered: Gathered) -> str:
     wanted = d.allowed + d.blocked + d.dropped
     if not wanted:
         return "No order was wanted in this run."
-    text = f"{wanted:,} orders were wanted: {d.allowed:,} were sent, {d.blocked:,} blocked by gates or rules"
+    text = f"{_many(wanted, 'order')} wanted: {d.allowed:,} sent, {d.blocked:,} blocked by gates or rules"
     text += f", {d.dropped:,} dropped. " if d.dropped else ". "
     top = ranked(d.by_reason)
     text += f"The most frequent reason was {top[0][0]} ({_percent(top[0][1], wanted)} of all). " if top else ""
     closed = sum(s.venue_closures.values())
-    text += f"The venue itself closed positions with {closed:,} fills. " if closed else ""
+    text += f"The venue itself closed positions, with {_many(closed, 'fill')}. " if closed else ""
     if not s.fills:
         return text + "Nothing was traded."
     if gathered.complete or gathered.account.last is not None:
         made = "lost" if s.pnl.net < 0 else "made"
-        text += f"{s.fills:,} fills {made} {cash(abs(s.pnl.net))} net of {_fees(s)}."
+        text += f"{_many(s.fills, 'fill')} {made} {cash(abs(s.pnl.net))} net of {_fees(s)}."
     return text
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def _fees(s: Summary) -> str:
