@@ -118,7 +118,7 @@ def _lead(s: Summary, gathered: Gathered) -> str:
         return text + "Nothing was traded."
     if gathered.complete or gathered.account.last is not None:
         made = "lost" if s.pnl.net < 0 else "made"
-        text += f"{_many(s.fills, 'fill')} {made} {cash(abs(s.pnl.net))} net of {_fees(s)}."
+        text += f"{_many(s.fills, 'fill')} {made} {cash(abs(s.pnl.net))} after {_fees(s)}."
     return text
 
 
