@@ -18,13 +18,17 @@ import aiohttp
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = (
     "--headless", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", "--hide-scrollbars", "--remote-debugging-port=0",
+    "--disable-sync", "--hide-scrollbars", "--remote-debugging-port=0", "--disable-dev-shm-usage",
 )  # fmt: skip
 
 
 def installed() -> str | None:
     """The browser's command; None when there is none."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+class NoBrowserError(Exception):
+    """The browser is there but does not start on this machine."""
 
 
 class Tab:
@@ -140,4 +144,4 @@ async def _address(process: asyncio.subprocess.Process) -> str:
         found = re.search(rb"listening on (ws://\S+)", line)
         if found:
             return found[1].decode()
-    raise AssertionError(f"the browser did not start: {seen.decode(errors='replace')}")
+    raise NoBrowserError(seen.decode(errors="replace")[-300:] or "it said nothing")

@@ -46,7 +46,10 @@ def chromium():
     """A tab of one browser for all tests here, and the event loop that it lives in."""
     with asyncio.Runner() as runner:
         opening = browser.tab(browser.installed())
-        tab = runner.run(opening.__aenter__())
+        try:
+            tab = runner.run(opening.__aenter__())
+        except browser.NoBrowserError as error:
+            pytest.skip(f"Chromium does not start here: {error}")
         yield runner, tab
         runner.run(opening.__aexit__(None, None, None))
 
