@@ -220,18 +220,14 @@ class Theatre:
         """A mark price shortly before a funding instant, and the instant."""
         self.arrive()
         self.rig.mark(price_of(tick), rate, self.rig.now + 2 * MS)
-        self.rig.wait(3)
-        self.fired()
+        assert self.makers() == []
+        self.wait(3)
 
     def makers(self):
         """New fills of orders that rested; what else fills in a market event is a conditional order that fired."""
         fills = self.new_fills()
         assert all(fill.maker or fill.client_id in self.conditional for fill in fills)
         return [fill for fill in fills if fill.maker]
-
-    def fired(self):
-        """Conditional orders that fired take what is displayed."""
-        assert self.makers() == []
 
     def pick(self, number):
         """An order that rests, if there is one."""
