@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from grinder import testing
     from grinder.clock import Clock, LiveClock, ManualClock
     from grinder.decisions import (
         Abstain,
@@ -127,6 +128,8 @@ _HOME = {
     ),
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names.split()}
+_MODULES = ("testing",)
+"""Public names that are modules: ``grinder.testing`` is for tests, never for what is shipped."""
 
 __all__ = [
     "HOOK_API",
@@ -217,10 +220,13 @@ __all__ = [
     "Verdict",
     "Warn",
     "hookimpl",
+    "testing",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"grinder.{name}")
     module = _MODULE.get(name)
     if module is None:
         raise AttributeError(f"module 'grinder' has no public name {name!r}")

@@ -1,4 +1,4 @@
-"""``grinder plugins``: what is installed, what of it loads and why (not), what it offers; install and uninstall."""
+"""``grinder plugins``: what is installed, what of it loads and why (not), what it offers; install, make and check."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ import click
 import msgspec
 
 from grinder.cli.config import read_sources, settings_options
+from grinder.cli.plugin_check import check
 from grinder.cli.plugin_details import GROUPS, as_text, cell, details_of, table
+from grinder.cli.plugin_new import new
 from grinder.errors import ConfigError, PluginError, SafetyError
 from grinder.host.discovery import (
     EXCHANGES,
@@ -58,7 +60,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 @click.group()
 def plugins() -> None:
-    """List, show, install and uninstall plugins."""
+    """List, show, install and uninstall plugins; make new ones and check them."""
+
+
+plugins.add_command(check)
+plugins.add_command(new)
 
 
 @plugins.command("list")

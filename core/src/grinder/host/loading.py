@@ -60,7 +60,7 @@ def import_record(record: PluginRecord) -> Any:
         raise PluginImportError(
             record.name, f"importing {record.target} ({record.source}) raised {type(error).__name__}: {error}"
         ) from error
-    _check_api(record, loaded)
+    check_api(record, loaded)
     return loaded
 
 
@@ -104,10 +104,14 @@ def load_extension(
 def _load(record: PluginRecord) -> Any:
     if record.distribution:
         return EntryPoint(record.name, record.target, record.group).load()
-    module_name = f"grinder_plugins_dir.{record.name}"
-    spec = spec_from_loader(module_name, _UncachedLoader(module_name, record.target))
+    return load_file(f"grinder_plugins_dir.{record.name}", record.target)
+
+
+def load_file(module_name: str, path: str) -> ModuleType:
+    """Run one source file as a module of that name."""
+    spec = spec_from_loader(module_name, _UncachedLoader(module_name, path))
     if spec is None or spec.loader is None:
-        raise ImportError(f"{record.target} cannot be loaded")
+        raise ImportError(f"{path} cannot be loaded")
     module = module_from_spec(spec)
     sys.modules[module_name] = module  # pydantic and typing look a class's module up by name
     try:
@@ -139,7 +143,12 @@ def api_range(loaded: Any) -> str:
     return "" if declared is None else declared
 
 
-def _check_api(record: PluginRecord, loaded: Any) -> None:
+def check_api(record: PluginRecord, loaded: Any) -> None:
+    """Hold the range of hook versions that a plugin declares, if any, against ``HOOK_API``.
+
+    Raises:
+        PluginError: it is no range, or this version is outside of it.
+    """
     wanted = api_range(loaded)
     if wanted == "":
         return

@@ -20,7 +20,7 @@ from grinder.host import hookspecs
 from grinder.host.calls import Caller, Implementation, OnFault, Trace
 from grinder.host.discovery import PLUGINS, PluginRecord, PluginState, decide, listed, missing
 from grinder.host.hookspecs import PluginContext
-from grinder.host.loading import PluginImportError, api_range, declaration, import_record
+from grinder.host.loading import PluginImportError, api_range, check_api, declaration, import_record
 from grinder.host.models import check_reasons
 from grinder.host.signatures import GATE, SPECS, check_plugin
 from grinder.host.thresholds import acceptable, sourced
@@ -107,6 +107,20 @@ class Host:
         if strict:
             _check_wanted(decided, enabled, deny, essential)
         host.records = tuple(host._load_one(record, strict=strict) for record in decided)
+        host._manager.check_pending()
+        host._arrange(sorted(host._models))
+        return host
+
+    @classmethod
+    def of(cls, record: PluginRecord, plugin: object, *, reasons: ReasonRegistry) -> Host:
+        """A host of one plugin that is imported already; it is checked and registered like any other.
+
+        Raises:
+            PluginError: it does not fit.
+        """
+        host = cls(reasons)
+        check_api(record, plugin)
+        host.records = (host._admit(record.moved(PluginState.ENABLED), plugin),)
         host._manager.check_pending()
         host._arrange(sorted(host._models))
         return host
@@ -248,7 +262,9 @@ class Host:
             return record.moved(state, str(error))
 
     def _register(self, record: PluginRecord) -> PluginRecord:
-        plugin = import_record(record)
+        return self._admit(record, import_record(record))
+
+    def _admit(self, record: PluginRecord, plugin: object) -> PluginRecord:
         model = check_plugin(self._manager, record.name, plugin)
         reasons = check_reasons(record.name, declaration(plugin, "REASONS"))
         self._reasons.extend(record.name, reasons)

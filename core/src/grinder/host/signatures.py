@@ -44,17 +44,27 @@ def check_plugin(manager: pluggy.PluginManager, name: str, plugin: object) -> ty
     Raises:
         PluginError: for the first thing that is wrong.
     """
+    found = check_hooks(manager, name, plugin)
+    model = _settings_model(name, found)
+    for hook, function in found.items():
+        if problem := contradiction(function, SPECS[hook], model):
+            raise PluginError(name, f"{signature(hook, function)}: {problem}")
+    return model
+
+
+def check_hooks(manager: pluggy.PluginManager, name: str, plugin: object) -> dict[str, Callable[..., Any]]:
+    """Each hook that a plugin implements, with its function; refuse one that could not be called as it is.
+
+    Raises:
+        PluginError: for the first thing that is wrong.
+    """
     if inspect.isclass(plugin):
         raise PluginError(name, f"{plugin.__name__} is a class; have you forgotten the ()?")
     found = dict(_implementations(manager, name, plugin))
     for hook, function in found.items():
         _check_function(name, hook, function)
         _check_arguments(name, hook, function)
-    model = _settings_model(name, found)
-    for hook, function in found.items():
-        if problem := contradiction(function, SPECS[hook], model):
-            raise PluginError(name, f"{signature(hook, function)}: {problem}")
-    return model
+    return found
 
 
 def signature(hook: str, function: Callable[..., Any]) -> str:
