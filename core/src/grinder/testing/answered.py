@@ -185,7 +185,8 @@ def judged(subject: Subject) -> str:
         raise Skipped("it has no judge(inputs, settings)")
 
     def wrong(trial: Trial) -> str:
-        if type(trial.answer) not in VERDICTS:
+        wanted = trial.scene.build().order.qty
+        if type(trial.answer) not in VERDICTS or trial.changed or _unsound(trial.answer, subject.reasons, wanted):
             return ""
         return _disagrees(judge, trial.answer, subject.settings_with(trial.values))
 

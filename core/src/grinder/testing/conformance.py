@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from grinder.errors import ConfigError
@@ -64,9 +65,9 @@ class GateConformance:
         settings: fields of its settings over the defaults, for the cases that call it.
     """
 
-    plugin: ClassVar[Any] = None
-    name: ClassVar[str] = ""
-    settings: ClassVar[Mapping[str, Any]] = {}
+    plugin: Any = None
+    name: str = ""
+    settings: Mapping[str, Any] = MappingProxyType({})
     _subject: ClassVar[Subject | None] = None
 
     @classmethod

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
+from pydantic.errors import PydanticUserError
 
 from grinder.decisions import Mode
 from grinder.errors import GrinderError, PluginError
@@ -146,7 +147,7 @@ def defaults(subject: Subject) -> str:
         raise Failed(f"{'.'.join(map(str, what['loc'])) or model.__name__}: {what['msg']}") from None
     if getattr(made, "enabled", False):
         raise Failed("enabled is true by default: installing it would switch it on")
-    if getattr(made, "mode", Mode.SHADOW) is Mode.ENFORCE:
+    if getattr(made, "mode", Mode.SHADOW) == Mode.ENFORCE:
         raise Failed("mode is enforce by default: it would block before anybody has watched it")
     return "off, then " + (str(made.mode) if isinstance(made, GateSettings) else "on")
 
@@ -161,7 +162,7 @@ def schema(subject: Subject) -> str:
         raise Skipped("its settings are no PluginSettings: see GC05")
     try:
         made = compose({subject.name: model}, {}).model_json_schema()
-    except (GrinderError, TypeError, ValueError) as error:
+    except (GrinderError, PydanticUserError, TypeError, ValueError) as error:
         raise Failed(f"{type(error).__name__}: {str(error).splitlines()[0]}") from None
     return f"{len(made.get('$defs', {}))} definitions"
 

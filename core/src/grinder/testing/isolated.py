@@ -27,14 +27,15 @@ def fresh(subject: Subject) -> str:
 def pure(subject: Subject) -> str:
     """While it judges it does nothing else.
 
-    It reads no clock, draws no randomness, touches no file, network, process or thread, imports and prints nothing.
+    It reads no clock and no environment variable, draws no randomness, touches no file, network, process or thread,
+    imports and prints nothing.
 
     Mend: use the argument now; load files in on_start; record what you saw in the answer's inputs.
     """
     deeds = [deed for finding in _findings(subject) for deed in finding.deeds]
     if deeds:
         raise Failed("; ".join(dict.fromkeys(deeds)))
-    return "files, network, processes, threads, clocks, randomness, imports and output were watched"
+    return "clocks, environment, randomness, files, network, processes, threads, imports and output were watched"
 
 
 def life(subject: Subject) -> str:

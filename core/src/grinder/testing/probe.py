@@ -49,7 +49,10 @@ def sent(job: Job, seeds: tuple[str, ...]) -> list[Finding]:
     with TemporaryDirectory(prefix="grinder-testing-") as folder:
         results = [Path(folder) / seed for seed in seeds]
         children = [_start(job, seed, result) for seed, result in zip(seeds, results, strict=True)]
-        return [_ended(child, result) for child, result in zip(children, results, strict=True)]
+        ends = [_ended(child, result) for child, result in zip(children, results, strict=True)]
+    if faults := [end for end in ends if isinstance(end, Failed)]:
+        raise faults[0]
+    return [end for end in ends if isinstance(end, Finding)]
 
 
 def environment(target: Target) -> dict[str, str]:
@@ -76,16 +79,16 @@ def _start(job: Job, seed: str, result: Path) -> subprocess.Popen[bytes]:
     return child
 
 
-def _ended(child: subprocess.Popen[bytes], result: Path) -> Finding:
+def _ended(child: subprocess.Popen[bytes], result: Path) -> Finding | Failed:
     try:
         _, errors = child.communicate(timeout=TIMEOUT_S)
     except subprocess.TimeoutExpired:
         child.kill()
         child.communicate()
-        raise Failed(f"a fresh process did not answer within {TIMEOUT_S} s") from None
+        return Failed(f"a fresh process did not answer within {TIMEOUT_S} s")
     if child.returncode or not result.exists():
         last = errors.decode("utf-8", "replace").strip().splitlines()[-1:] or ["it said nothing"]
-        raise Failed(f"a fresh process ended with {child.returncode}: {last[0]:.300}")
+        return Failed(f"a fresh process ended with {child.returncode}: {last[0]:.300}")
     return msgspec.json.decode(result.read_bytes(), type=Finding)
 
 

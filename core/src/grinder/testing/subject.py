@@ -22,7 +22,7 @@ from grinder.host.discovery import PLUGINS, STRATEGIES, PluginRecord
 from grinder.host.hookspecs import PluginContext
 from grinder.host.loading import CRASHES, declaration
 from grinder.host.manager import Host
-from grinder.host.signatures import GATE, SETTINGS
+from grinder.host.signatures import GATE, SETTINGS, offered
 from grinder.reasons import CORE_REASONS, ReasonRegistry
 from grinder.settings.plugin import GateSettings
 from grinder.testing.events import NOW
@@ -136,11 +136,13 @@ class Subject:
         """
         if self._folder is not None or "on_start" not in self.marked:
             return
-        self._folder = TemporaryDirectory(prefix="grinder-testing-")
+        folder = TemporaryDirectory(prefix="grinder-testing-")
         try:
-            call_hook(self.marked["on_start"], {"context": self.context(Path(self._folder.name))})
+            call_hook(self.hook("on_start"), {"context": self.context(Path(folder.name))})
         except CRASHES as error:
+            folder.cleanup()
             raise Skipped(f"on_start raised {describe(error)}: see GC26") from None
+        self._folder = folder
 
     def context(self, folder: Path) -> PluginContext:
         """What it is given when it starts."""
@@ -174,7 +176,10 @@ class Subject:
         """
         if name not in self.marked:
             raise Skipped(f"it does not implement {name}")
-        return self.marked[name]
+        function = self.marked[name]
+        if set(inspect.signature(function).parameters) - set(offered(name)):
+            raise Skipped(f"its {name} cannot be called: see GC01")
+        return function
 
     def sources(self) -> Iterator[tuple[str, str]]:
         """Path and text of each of its own source files.

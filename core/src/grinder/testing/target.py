@@ -6,6 +6,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, entry_points
 from pathlib import Path
@@ -76,7 +77,7 @@ def imported(plugin: object, name: str = "") -> Target:
     where = module.__name__ if module is not None else ""
     file = getattr(module, "__file__", None) or ""
     for group in SETTINGS_KEY_GROUPS:
-        for point in entry_points(group=group):
+        for point in _points(group):
             if point.module == where and name in {"", point.name}:
                 return msgspec.structs.replace(_announced(point, group), file=file)
     plain = where
@@ -84,6 +85,12 @@ def imported(plugin: object, name: str = "") -> Target:
         plain = plain.removeprefix(prefix)
     attribute = "" if module is plugin else next((key for key, value in vars(module).items() if value is plugin), "?")
     return Target(name=name or plain.rpartition(".")[2], module=where, attribute=attribute, file=file)
+
+
+@cache
+def _points(group: str) -> tuple[EntryPoint, ...]:
+    """What is announced in a group; read once, since it takes longer than a test."""
+    return tuple(entry_points(group=group))
 
 
 def wanted(text: str) -> tuple[Target, ...]:

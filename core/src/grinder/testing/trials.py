@@ -65,7 +65,7 @@ def asked(subject: Subject, scene: Scene, values: Mapping[str, Any]) -> Trial | 
 
 
 def prepared(scene: Scene) -> Built:
-    """Fresh arguments, each of which has been looked at once."""
+    """Fresh arguments, looked at once: a level of the book that is no number makes a gap when it is first read."""
     built = scene.build()
     _seen(built, None)
     return built

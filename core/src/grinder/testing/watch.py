@@ -5,11 +5,13 @@ Only for a process of its own: audit hooks cannot be taken off again, and the ti
 
 from __future__ import annotations
 
+import _thread
 import datetime as dt
 import io
 import os
 import random
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, Final, Self
@@ -32,8 +34,6 @@ EVENTS: Final = (
     ("urllib.", "uses the network"),
     ("http.", "uses the network"),
     ("ctypes.", "calls foreign code"),
-    ("_thread.start", "starts a thread"),
-    ("time.sleep", "sleeps"),
     ("builtins.input", "waits for input"),
 )
 """Audit events that are noted, by how they begin, and what they mean."""
@@ -53,6 +53,8 @@ class Watch:
         sys.addaudithook(self._audit)
         self._watch_clocks()
         self._watch_randomness()
+        self._watch_environment()
+        self._watch_threads()
 
     def __enter__(self) -> Self:
         """Arm; what is printed is noted and goes nowhere."""
@@ -93,6 +95,7 @@ class Watch:
         for name in names:
             wrapped = self._wrapped(getattr(time, name), f"reads the clock (time.{name})", bare=name in BARE_CLOCKS)
             setattr(time, name, wrapped)
+        time.sleep = self._wrapped(time.sleep, "sleeps")
         for kind, methods in ((dt.datetime, ("now", "utcnow", "today")), (dt.date, ("today",))):
             setattr(dt, kind.__name__, _watched_type(kind, methods, self))
 
@@ -103,6 +106,15 @@ class Watch:
                 setattr(random, name, self._wrapped(function, f"draws randomness (random.{name})"))
         os.urandom = self._wrapped(os.urandom, "draws randomness (os.urandom)")
         random._urandom = os.urandom  # type: ignore[attr-defined]  # noqa: SLF001 - SystemRandom and secrets call it
+
+    def _watch_environment(self) -> None:
+        kind: Any = type(os.environ)
+        kind.__getitem__ = self._wrapped(kind.__getitem__, "reads the environment (os.environ)")
+
+    def _watch_threads(self) -> None:
+        start: Any = self._wrapped(threading.Thread.start, "starts a thread")
+        threading.Thread.start = start  # type: ignore[method-assign]
+        _thread.start_new_thread = self._wrapped(_thread.start_new_thread, "starts a thread")
 
 
 def _watched_type(kind: type, methods: tuple[str, ...], watch: Watch) -> type:
