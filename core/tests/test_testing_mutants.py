@@ -240,8 +240,10 @@ def test_one_fault_fails_one_case(judged, number, old, new, said):
 
 def test_settings_that_have_no_schema(judged):
     field = 'rule: Any = Field(default=print, description="A function.")'
-    source = GOOD.replace("# fields", field).replace("# last", "settings.rule").replace("typing import Any", "typing import Callable, Any")
-    found = judged(source.replace("rule: Any", "rule: Callable[[str], None]"))
+    source = GOOD.replace("# fields", field).replace("# last", "settings.rule").replace("rule: Any", "rule: Rule")
+    found = judged(
+        source.replace("SEEN: list", "from typing import Callable\nRule = Callable[[str], None]\nSEEN: list")
+    )
     assert list(found) == ["GC07"], found
 
 
@@ -344,7 +346,8 @@ def test_one_fault_of_a_strategy_fails_its_case(judged, old, new, said):
 
 @pytest.mark.parametrize("part", ["class Settings(PluginSettings)", "def create"])
 def test_a_strategy_without_its_parts(judged, part):
-    found = judged(STRATEGY.replace(part, part.replace("Settings(", "Options(").replace("create", "make")), group=STRATEGIES)
+    renamed = part.replace("Settings(", "Options(").replace("create", "make")
+    found = judged(STRATEGY.replace(part, renamed), group=STRATEGIES)
     assert "GC01" in found
 
 

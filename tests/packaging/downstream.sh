@@ -6,11 +6,13 @@ env=$work/env
 clean_env "$env" "$root/.venv/bin/python"
 cp -r "$root/tests/downstream/acme-grinder-spread" "$work/acme"
 "$UV" build --quiet --wheel --out-dir "$work/acme-dist" "$work/acme"
-install "$env" $(wheels) "$work"/acme-dist/*.whl pytest hypothesis
+install "$env" $(wheels) "$work"/acme-dist/*.whl "grinder-core[testing]"
 echo "== acme-grinder-spread: its own tests"
 (cd "$work/acme" && "$env/bin/python" -I -m pytest -q --import-mode=importlib -p no:cacheprovider tests)
 
 cd "$work"
+echo "== acme-grinder-spread: the conformance cases"
+"$env/bin/grinder" plugins check acme-grinder-spread
 echo "== acme-grinder-spread: enabled by settings alone"
 "$env/bin/grinder" plugins list --all
 "$env/bin/grinder" run --duration 30s --out "$work/run" \

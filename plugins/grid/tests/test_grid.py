@@ -23,8 +23,15 @@ from grinder import (
     Side,
     TimeInForce,
 )
+from grinder.testing import GateConformance
 from grinder_plugin_grid.quotes import Quote, wanted
 from grinder_plugin_grid.settings import GridSettings
+
+
+class TestConformance(GateConformance):
+    plugin = plugin
+    settings = {"qty": "0.01"}  # noqa: RUF012 - as a class attribute of the base
+
 
 TICK = Decimal("0.10")
 BTC = Instrument(

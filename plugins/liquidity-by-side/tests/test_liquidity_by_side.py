@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 import grinder_plugin_liquidity_by_side as plugin
 from grinder import Allow, Block, OpenOrder, OrderIntent, OrderState, PositionSide, Route, Side
+from grinder.testing import GateConformance
 from grinder_plugin_liquidity_by_side.gate import depth, judge
 from grinder_plugin_liquidity_by_side.settings import LiquiditySettings
 
@@ -18,6 +19,10 @@ NAN = float("nan")
 INF = float("inf")
 BIDS = ((100.0, 1.0), (99.9, 2.0), (99.8, 4.0), (99.7, 8.0))
 ASKS = ((100.1, 0.5), (100.2, 0.25), (100.3, 0.25), (100.4, 100.0))
+
+
+class TestConformance(GateConformance):
+    plugin = plugin
 
 
 class Market:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 import grinder_plugin_warm_up as plugin
 from grinder import Allow, Block, GateSettings, OrderIntent, Side
+from grinder.testing import GateConformance
 from grinder_plugin_warm_up.gate import judge
 from grinder_plugin_warm_up.settings import WarmUpSettings
 
@@ -81,6 +82,10 @@ def test_the_module_is_a_gate():
     assert model.THRESHOLD in model.model_fields
     direct = judge(ORDER, Runtime(), START, WarmUpSettings())
     assert plugin.pre_order_gate(ORDER, Runtime(), START, WarmUpSettings()) == direct
+
+
+class TestConformance(GateConformance):
+    plugin = plugin
 
 
 times = st.integers(min_value=0, max_value=2**62)

@@ -58,7 +58,7 @@ def _run(job: Job, lines: Path, timeout_s: float) -> str:
             input=msgspec.json.encode(job, enc_hook=str),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            env=environment(job.target),
+            env={**environment(job.target), "HYPOTHESIS_STORAGE_DIRECTORY": str(lines.parent)},
             timeout=timeout_s,
             check=False,
         )

@@ -1,4 +1,7 @@
-"""Generated scenes, for hypothesis. The same in every run: nothing is random and nothing is kept between runs."""
+"""Generated scenes, for hypothesis: the same in every run on the same code, and nothing is kept between runs.
+
+Hypothesis also tries the numbers that it finds in the source of modules outside of site-packages.
+"""
 
 from __future__ import annotations
 
@@ -112,7 +115,7 @@ def scenes() -> st.SearchStrategy[Scene]:
 
 @cache
 def corpus(count: int = SCENES) -> tuple[Scene, ...]:
-    """The scenes that every case looks at: ``EDGES``, then generated ones; the same in every process."""
+    """The scenes that every case looks at: ``EDGES``, then generated ones; made once in a process."""
     found: list[Scene] = list(EDGES)
 
     @settings(**QUIET, derandomize=True, max_examples=count, phases=[Phase.generate])

@@ -9,8 +9,20 @@ import pytest
 from pydantic import ValidationError
 
 from grinder import HOOK_API, Allow, Block
+from grinder.testing import GateConformance, market, run_gate
 
 acme = pytest.importorskip("acme_grinder_spread", reason="acme-grinder-spread is not installed here")
+
+
+class TestConformance(GateConformance):
+    plugin = acme
+
+
+def test_the_host_runs_it():
+    wide = market(bids=[("9990", "1")], asks=[("10010", "1")])
+    run = run_gate(acme, market=wide, settings={"max_spread_bps": 19})
+    assert (run.blocked, run.answer.reason) == (True, "ACME_SPREAD_WIDE")
+    assert not run_gate(acme, market=wide, settings={"max_spread_bps": 20}).blocked
 
 
 def judge(bid: float, ask: float, max_spread_bps: float = 5.0):
