@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.grinder-setup
 
 .DEFAULT_GOAL := help
-.PHONY: help setup paper test lint types imports wheels plugins-from-wheels downstream smoke docs bench ci clean
+.PHONY: help setup paper test lint types imports wheels plugins-from-wheels downstream new-plugin smoke docs bench ci clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ plugins-from-wheels: wheels  ## each plugin's tests in a clean environment that 
 downstream: wheels  ## the out-of-tree plugin, built and installed beside the wheels
 	UV=$(UV) tests/packaging/downstream.sh
 
+new-plugin: wheels  ## a package from grinder plugins new: built, tested, checked and blocking orders, from wheels only
+	UV=$(UV) tests/packaging/new_plugin.sh
+
 smoke: wheels  ## a short run from the wheels on every other Python found
 	UV=$(UV) tests/packaging/smoke.sh
 
@@ -57,7 +60,7 @@ docs: setup  ## the documentation site, warnings are errors
 bench: setup  ## benchmarks: one JSON line per target
 	UV=$(UV) $(BIN)/python tests/bench/bench.py
 
-ci: test lint types imports docs plugins-from-wheels downstream smoke  ## what .ci/run calls
+ci: test lint types imports docs plugins-from-wheels downstream new-plugin smoke  ## what .ci/run calls
 
 clean:  ## remove environments and what was built
 	rm -rf .venv .venv-uv .venv-peers dist docs/_build

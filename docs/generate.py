@@ -9,12 +9,25 @@ import argparse
 import sys
 from pathlib import Path
 
-from generator import api, commands, environment, errors, hooks, metrics, plugins, reasons, settings
+from generator import (
+    api,
+    commands,
+    conformance,
+    environment,
+    errors,
+    hooks,
+    metrics,
+    plugins,
+    reasons,
+    settings,
+    testing,
+)
 
 REFERENCE = Path(__file__).with_name("reference")
 PAGES = {
     "api.md": api.build,
     "command-line.md": commands.build,
+    "conformance.md": conformance.build,
     "environment.md": environment.build,
     "errors.md": errors.build,
     "hooks.md": hooks.build,
@@ -22,6 +35,7 @@ PAGES = {
     "plugins.md": plugins.build,
     "reasons.md": reasons.build,
     "settings.md": settings.build,
+    "testing.md": testing.build,
 }
 
 

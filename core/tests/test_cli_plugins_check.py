@@ -11,8 +11,8 @@ import pytest
 
 from grinder.cli.main import invoke
 from grinder.cli.plugin_check import printable
+from grinder.testing import checking
 from grinder.testing.cases import CASES
-from grinder.testing.checking import check
 from grinder.testing.probe import Job
 from grinder.testing.target import Target, wanted
 
@@ -80,12 +80,24 @@ def test_a_file_that_fails_a_case(grinder, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_a_source_folder_is_found_before_what_is_installed(grinder, tmp_path):
+def test_what_a_source_folder_announces(tmp_path):
     folder = package(tmp_path / "acme", "acme-no-sells", 'no_sells = "acme_no_sells"')
-    code, out, _ = grinder(str(folder), "--json")
-    (report,) = json.loads(out)
-    assert (code, report["plugin"]) == (0, "no_sells")
-    assert report["source"].startswith("acme-no-sells in ")
+    (target,) = wanted(str(folder))
+    assert (target.name, target.module) == ("no_sells", "acme_no_sells")
+    assert target.source == f"acme-no-sells in {folder}"
+    assert target.load().REASONS == {"NO_SELLS": "Selling is not wanted."}
+
+
+def test_a_name_that_something_installed_has_is_claimed_twice(grinder, tmp_path):
+    folder = tmp_path / "strategy"
+    package(folder, "acme-grid", 'grid = "grinder_plugin_grid"')
+    text = (folder / "pyproject.toml").read_text().replace("grinder.plugins", "grinder.strategies")
+    (folder / "pyproject.toml").write_text(text)
+    code, out, _ = grinder(str(folder), "--json", "--set", "qty=0.01")
+    (failed,) = [row for row in json.loads(out)[0]["cases"] if row["status"] == "fail"]
+    assert (code, failed["case"]) == (1, "GC04")
+    assert "grinder-plugin-grid" in failed["why"]
+    assert "acme-grid in" in failed["why"]
 
 
 def test_fields_of_its_settings_can_be_set(grinder, tmp_path):
@@ -163,13 +175,22 @@ def test_a_plugin_that_ends_the_process_fails_the_case_it_was_at(grinder, tmp_pa
     assert "since GC11 ended it all" in rows["GC27"]["why"]
 
 
-def test_a_plugin_that_never_returns_is_ended(tmp_path):
-    file = tmp_path / "no_sells.py"
-    file.write_text(GATE.replace("# first", "while True: pass"))
-    results = check(Job(target=Target(name="no_sells", file=str(file)), settings={}), timeout_s=2)
-    assert len(results) == len(CASES)
-    (failed,) = [result for result in results if result.status == "fail"]
-    assert "still at it after 2 s" in failed.why
+def test_a_plugin_that_never_returns_is_ended_with_all_that_it_started(tmp_path, monkeypatch):
+    lasting = "import subprocess, sys; child = subprocess.Popen(['sleep', '600'], stderr=-3)"
+    code = f"{lasting}; open({str(tmp_path / 'pid')!r}, 'w').write(str(child.pid)); child.wait()"
+    monkeypatch.setattr(checking, "WORKER", (sys.executable, "-I", "-c", code))
+    results = checking.check(Job(target=Target(name="x"), settings={}), timeout_s=2)
+    assert [result.status for result in results] == ["fail", *["skip"] * (len(CASES) - 1)]
+    assert "still at it after 2 s" in results[0].why
+    assert gone(int((tmp_path / "pid").read_text()))
+
+
+def gone(pid: int) -> bool:
+    """Whether a process has ended; one that only waits to be reaped has."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
 
 
 def test_without_hypothesis_the_extra_is_named(grinder, monkeypatch):

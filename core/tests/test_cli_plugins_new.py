@@ -90,10 +90,11 @@ def test_its_code_is_as_ours_has_to_be(made):
 
 
 def test_its_own_tests_pass(made):
-    code = "import sys, pytest; sys.path.insert(0, 'src'); sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider']))"
+    options = ["-q", "-p", "no:cacheprovider", "-k", "not Conformance"]  # the packaging test runs all of them
+    code = f"import sys, pytest; sys.path.insert(0, 'src'); sys.exit(pytest.main({options!r}))"
     ran = subprocess.run([sys.executable, "-B", "-c", code], cwd=made, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "26 passed" in ran.stdout
+    assert "6 passed" in ran.stdout
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,20 @@ import msgspec
 import pytest
 
 import grinder
-from grinder import Fill, IntentKind, Mode, OrderIntent, Outcome, PositionSide, Risk, Route, Shrink, Side, Threshold
+from grinder import (
+    Fill,
+    IntentKind,
+    Mode,
+    OrderIntent,
+    Outcome,
+    PositionSide,
+    Risk,
+    Route,
+    Shrink,
+    Side,
+    Threshold,
+    testing,
+)
 from grinder import errors as grinder_errors
 from grinder.cli.main import COMMANDS, cli, load
 from grinder.decisions import Decision, Fault, GateInfo, decision_record
@@ -33,6 +46,7 @@ from grinder.settings.decode import keys_of
 from grinder.settings.environment import NAMED
 from grinder.settings.model import Settings
 from grinder.settings.plugin import GateSettings
+from grinder.testing import CASES, fixtures
 from grinder.types import TradingState
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -170,6 +184,26 @@ def test_every_error_is_documented_with_its_exit_code():
 def test_every_public_name_is_documented():
     for name in grinder.__all__:
         assert row(page("api.md"), name)[2]
+
+
+def test_every_name_of_the_test_kit_is_documented():
+    for name in testing.__all__:
+        assert row(page("testing.md"), name)[2]
+
+
+def test_every_fixture_is_documented():
+    names = [name for name, value in vars(fixtures).items() if type(value).__name__ == "FixtureFunctionDefinition"]
+    assert len(names) > 5
+    for name in names:
+        assert row(page("testing.md"), name)[1]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.number)
+def test_every_conformance_case_is_documented_with_what_to_do(case):
+    text = plain(section("conformance.md", case.number))
+    for paragraph in case.requirement.split("\n\n"):
+        assert plain(paragraph) in text
+    assert plain(case.advice) in text
 
 
 def test_every_named_environment_variable_is_documented_with_what_it_sets():

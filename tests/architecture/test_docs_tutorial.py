@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -16,7 +17,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "tutorials" / "write-a-gate.md").read_text()
 FILES = dict(re.findall(r"^```\{code-block\} \w+\n:caption: (\S+)\n\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE))
-GATE = "src/acme_grinder_cap/__init__.py"
+GATE = "src/grinder_plugin_acme_cap/__init__.py"
+SETTINGS = "src/grinder_plugin_acme_cap/settings.py"
+TESTS = "tests/test_acme_cap.py"
 
 
 def arguments(command: str) -> list[list[str]]:
@@ -27,11 +30,15 @@ def arguments(command: str) -> list[list[str]]:
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("acme")
+    """What the page's command makes, with the page's files over it."""
+    place = tmp_path_factory.mktemp("acme")
+    (making,) = arguments("plugins new")
+    made = grinder(sys.executable, place, *making)
+    assert made.returncode == 0, made.stderr
+    folder = place / "gates" / "grinder-plugin-acme-cap"
     for name, text in FILES.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        assert (folder / name).exists(), name
+        (folder / name).write_text(text)
     return folder
 
 
@@ -55,7 +62,7 @@ def install(package: Path, interpreter: Path, site: Path) -> None:
         command = [uv, "pip", "install", "--quiet", "--offline", "--no-deps", "--python", interpreter, package]
         subprocess.run(command, check=True)
         return
-    project = tomllib.loads(FILES["pyproject.toml"])["project"]
+    project = tomllib.loads((package / "pyproject.toml").read_text())["project"]
     shutil.copytree(package / "src", site, dirs_exist_ok=True)
     info = site / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
     info.mkdir()
@@ -65,31 +72,53 @@ def install(package: Path, interpreter: Path, site: Path) -> None:
     (info / "entry_points.txt").write_text(f"[{group}]\n{rows}")
 
 
-def grinder(python: str, cwd: Path, *args: str) -> subprocess.CompletedProcess[str]:
+def grinder(python: str, cwd: Path, *args: str, path: str = "") -> subprocess.CompletedProcess[str]:
     command = [python, "-m", "grinder.cli", *args]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, timeout=120)
+    environment = {**os.environ, "PYTHONPATH": path} if path else None
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, timeout=120, env=environment)
 
 
-def test_the_page_has_a_whole_package_and_its_gate_is_short():
-    assert set(FILES) == {"pyproject.toml", GATE, "tests/test_acme_cap.py"}
+def test_the_page_has_a_gate_with_settings_and_tests_and_the_gate_is_short():
+    assert set(FILES) == {GATE, SETTINGS, TESTS}
     assert len(FILES[GATE].splitlines()) < 30
+
+
+def test_the_page_shows_the_entry_point_that_the_package_has(package):
+    entry = re.search(r'^\[project.entry-points."grinder.plugins"\]\n.*\n', PAGE, re.MULTILINE)
+    assert entry
+    assert entry[0] in (package / "pyproject.toml").read_text()
+
+
+def test_its_code_is_as_the_package_wants_it(package):
+    for command in (["check", "."], ["format", "--check", "."]):
+        ran = subprocess.run(
+            [sys.executable, "-m", "ruff", *command], capture_output=True, text=True, check=False, cwd=package
+        )
+        assert ran.returncode == 0, ran.stdout
 
 
 def test_its_own_tests_pass(python, package):
     command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib", "tests"]
     ran = subprocess.run(command, capture_output=True, text=True, check=False, cwd=package, timeout=120)
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert re.search(r"\b6 passed", ran.stdout)
+    assert re.search(r"\b25 passed", ran.stdout)
 
 
 def test_it_is_listed_and_shown(python, tmp_path):
     (listing,) = arguments("plugins list")
     (showing,) = arguments("plugins show")
     listed = grinder(python, tmp_path, *listing)
-    assert re.search(r"grinder\.plugins +acme_cap +disabled .*acme-grinder-cap", listed.stdout), listed.stderr
+    assert re.search(r"grinder\.plugins +acme_cap +disabled .*grinder-plugin-acme-cap", listed.stdout), listed.stderr
     shown = grinder(python, tmp_path, *showing)
     assert "max_qty" in shown.stdout, shown.stderr
     assert "ACME_CAP" in shown.stdout
+
+
+def test_it_passes_the_conformance_cases(python, tmp_path):
+    (checking,) = arguments("plugins check")
+    checked = grinder(python, tmp_path, *checking)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "acme_cap  grinder-plugin-acme-cap 0.1.0" in checked.stdout
 
 
 def test_it_blocks_orders_in_a_run_and_explains_them(python, tmp_path):
@@ -125,13 +154,14 @@ def test_in_shadow_it_blocks_nothing(python, tmp_path):
         ("-> Verdict", "-> bool", "annotated bool"),
     ],
 )
-def test_what_the_page_says_is_refused_is_refused(tmp_path, old, new, part):
+def test_what_the_page_says_is_refused_is_refused(package, tmp_path, old, new, part):
     assert old in FILES[GATE]
     file = tmp_path / "acme_page.py"
     file.write_text(FILES[GATE].replace(old, new))
     file.chmod(0o600)
     tmp_path.chmod(0o700)
-    refused = grinder(sys.executable, tmp_path, "plugins", "show", "acme_page", "--set", f"host.plugins_dir={tmp_path}")
+    showing = ("plugins", "show", "acme_page", "--set", f"host.plugins_dir={tmp_path}")
+    refused = grinder(sys.executable, tmp_path, *showing, path=str(package / "src"))
     assert refused.returncode == 2
     assert part in refused.stderr
     assert "acme_page" in refused.stderr

@@ -49,7 +49,7 @@ def raises(subject: Subject) -> str:
     Empty and crossed books, huge and tiny numbers, NaN and infinity, no position, no price, no health are tried.
     Markets that the host keeps from gates (missing, stale, not finite) are tried as well: a second line of defence.
 
-    Mend: check presence and finiteness before you divide or compare, and answer Block("INPUT_MISSING").
+    Mend: check presence and finiteness before you divide or compare, and answer ``Block("INPUT_MISSING")``.
     """
     count = look(_gate(subject), lambda trial: f"it raised {trial.raised}" if trial.raised else "", raw=True)
     return f"{count} calls"
@@ -73,7 +73,7 @@ def reasons(subject: Subject) -> str:
 def inputs(subject: Subject) -> str:
     """The inputs of its answers can be recorded: finite numbers, text, bool or None under text names.
 
-    Mend: look before you record: isfinite(x), and Block("INPUT_NONFINITE") without the number when it is not.
+    Mend: look before you record: ``isfinite(x)``, and ``Block("INPUT_NONFINITE")`` without the number when it is not.
     """
 
     def wrong(trial: Trial) -> str:
@@ -105,7 +105,7 @@ def shrinks(subject: Subject) -> str:
 def untouched(subject: Subject) -> str:
     """It changes nothing that it is given: order, market, account, runtime, settings, decimal arithmetic.
 
-    Mend: compute new values; use decimal.localcontext() where another precision is needed.
+    Mend: compute new values; use ``decimal.localcontext()`` where another precision is needed.
     """
     return f"{look(_gate(subject), lambda trial: trial.changed and f'it changed the {trial.changed}')} calls"
 
@@ -178,7 +178,7 @@ def budget(subject: Subject) -> str:
 def judged(subject: Subject) -> str:
     """Where it has a ``judge(inputs, settings)``, that answers like the gate, from the recorded inputs alone.
 
-    Mend: record every number that the answer depends on, and let the gate end with return judge(inputs, settings).
+    Mend: record every number that the answer depends on, and let the gate end with ``return judge(inputs, settings)``.
     """
     judge = getattr(subject.plugin, "judge", None)
     if judge is None or tuple(inspect.signature(judge).parameters) != JUDGE:

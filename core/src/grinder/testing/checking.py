@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -19,6 +21,7 @@ from grinder.testing.cases import CASES, Result, Status
 from grinder.testing.probe import Job, environment
 
 TIMEOUT_S: Final = 300
+WORKER: Final = (sys.executable, "-P", "-m", "grinder.testing.checking")
 REFUSED: Final = "refused"
 """Case number of a line that says why nothing could be tried."""
 
@@ -51,21 +54,25 @@ def check(job: Job, timeout_s: float = TIMEOUT_S) -> tuple[Result, ...]:
 
 
 def _run(job: Job, lines: Path, timeout_s: float) -> str:
-    """Let the process do it; how it ended."""
+    """Let the process do it; how it ended. It and all that it started are gone afterwards."""
+    child = subprocess.Popen(  # noqa: S603 - this interpreter and this module
+        [*WORKER, str(lines)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env={**environment(job.target), "HYPOTHESIS_STORAGE_DIRECTORY": str(lines.parent)},
+        process_group=0,
+    )
     try:
-        ended = subprocess.run(  # noqa: S603 - this interpreter and this module
-            [sys.executable, "-P", "-m", "grinder.testing.checking", str(lines)],
-            input=msgspec.json.encode(job, enc_hook=str),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env={**environment(job.target), "HYPOTHESIS_STORAGE_DIRECTORY": str(lines.parent)},
-            timeout=timeout_s,
-            check=False,
-        )
+        _, errors = child.communicate(msgspec.json.encode(job, enc_hook=str), timeout=timeout_s)
     except subprocess.TimeoutExpired:
         return f"the process was still at it after {timeout_s:g} s and was ended"
-    last = ended.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or ["it said nothing"]
-    return f"the process ended with {ended.returncode} while this was tried: {last[0]:.300}"
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.communicate()
+    last = errors.decode("utf-8", "replace").strip().splitlines()[-1:] or ["it said nothing"]
+    return f"the process ended with {child.returncode} while this was tried: {last[0]:.300}"
 
 
 def _whole(lines: Path) -> list[bytes]:

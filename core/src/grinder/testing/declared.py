@@ -35,7 +35,7 @@ def hooks(subject: Subject) -> str:
 
     A strategy has ``Settings`` and ``create`` instead.
 
-    Mend: the message names the function; docs/reference/hooks.md has every hook with its arguments.
+    Mend: the message names the function; the reference of hooks has each with its arguments.
     """
     if subject.strategy:
         for part in EXTENSION_PARTS[subject.target.group]:
@@ -75,7 +75,7 @@ def hints(subject: Subject) -> str:
 def api(subject: Subject) -> str:
     """It declares in ``GRINDER_API`` the range of hook versions that it was written for, and this grinder is in it.
 
-    Mend: set GRINDER_API = ">=1.0,<2" beside the hooks, or install the version of the plugin that fits.
+    Mend: set ``GRINDER_API = ">=1.0,<2"`` beside the hooks, or install the version of the plugin that fits.
     """
     if not (subject.strategy or subject.marked):
         raise Skipped("it has no hooks")
@@ -100,7 +100,7 @@ def name(subject: Subject) -> str:
     own = subject.name
     if not NAME.fullmatch(own) or own in RESERVED:
         raise Failed(f"the name {own!r} is reserved or not lower-case snake case, like near_liq")
-    claims = [record.source for record in discover(subject.target.group) if record.name == own]
+    claims = _claims(subject)
     if len(claims) > 1:
         raise Failed(f"{' and '.join(claims)} claim the name {own!r}, so that neither loads")
     for where, text in _texts(subject):
@@ -118,7 +118,7 @@ def name(subject: Subject) -> str:
 def settings(subject: Subject) -> str:
     """Its settings are one frozen model that refuses unknown keys, and every field says what it means.
 
-    Mend: subclass GateSettings (a gate) or PluginSettings, and give each field Field(description=...).
+    Mend: subclass GateSettings (a gate) or PluginSettings, and give each field ``Field(description=...)``.
     """
     base: type[Section] = GateSettings if GATE in subject.marked else PluginSettings
     if subject.strategy:
@@ -191,7 +191,7 @@ def read(subject: Subject) -> str:
 def reasons(subject: Subject) -> str:
     """``REASONS`` maps each code, upper-case snake case and nobody else's, to a sentence.
 
-    Mend: REASONS = {"SPREAD_WIDE": "The spread is above plugins.<name>.max_spread_bps."}
+    Mend: ``REASONS = {"SPREAD_WIDE": "The spread is above plugins.<name>.max_spread_bps."}``
     """
     try:
         declared = check_reasons(subject.name, declaration(subject.plugin, "REASONS"))
@@ -206,7 +206,7 @@ def reasons(subject: Subject) -> str:
 def imports(subject: Subject) -> str:
     """Of grinder it imports the public names only, and nothing that is for tests.
 
-    Mend: from grinder import ...; what is not there is not for plugins, and may change without notice.
+    Mend: use ``from grinder import ...``; what is not there is not for plugins, and may change without notice.
     """
     count = 0
     for path, text in subject.sources():
@@ -219,6 +219,14 @@ def imports(subject: Subject) -> str:
             if module.partition(".")[0] == "grinder" and module not in PUBLIC:
                 raise Failed(f"{path}, line {line}: imports {module}")
     return f"{count} files"
+
+
+def _claims(subject: Subject) -> list[str]:
+    """Who announces the name: what is installed, and the source that is looked at where that is something else."""
+    records = [record for record in discover(subject.target.group) if record.name == subject.name]
+    project, where, _ = subject.target.source.partition(" in ")
+    found = [record.source for record in records if not where or record.distribution != project]
+    return [*found, *([subject.target.source] if where else ())]
 
 
 def _model(subject: Subject) -> type[BaseModel]:

@@ -143,7 +143,8 @@ def run_engine(
     recorder = DecisionRecorder()
     with TemporaryDirectory(prefix="grinder-testing-") as folder:
         options = RunOptions(out=Path(folder) / "run" if out is None else out, overrides=_overrides(settings or {}))
-        session = _Observed(options, _loaded(options.sources(), step, exchange), feed, recorder)
+        sources = Sources.load(overrides=options.overrides, environ={})  # a test must not depend on the machine's
+        session = _Observed(options, _loaded(sources, step, exchange), feed, recorder)
         summary = session.run()
     return EngineRun(recorder, exchange, summary, session.exit_code)
 

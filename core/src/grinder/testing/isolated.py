@@ -18,6 +18,8 @@ def fresh(subject: Subject) -> str:
     findings = _findings(subject)
     here = [fingerprint(trial) for trial in trials(subject, raw=True)]
     for seed, finding in zip(SEEDS, findings, strict=True):
+        if len(finding.answers) != len(here):
+            raise Failed(f"it was asked {len(here)} times, in a process with hash seed {seed} {len(finding.answers)}")
         for mine, theirs, trial in zip(here, finding.answers, trials(subject, raw=True), strict=True):
             if mine != theirs:
                 raise Failed(f"it answered {mine}, in a process with hash seed {seed} {theirs}, in {trial}")

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from grinder.gates.answers import describe
+from grinder.host.loading import CRASHES
+
 if TYPE_CHECKING:
     from grinder.testing.subject import Subject
 
@@ -67,7 +70,8 @@ class Case(msgspec.Struct, frozen=True):
     @property
     def advice(self) -> str:
         """What to do when it fails."""
-        return " ".join(inspect.cleandoc(self.check.__doc__ or "").partition("\n\nMend: ")[2].split())
+        mend = inspect.cleandoc(self.check.__doc__ or "").partition("\n\nMend: ")[2]
+        return " ".join(mend.replace("``", "").split())
 
     @property
     def test_name(self) -> str:
@@ -82,4 +86,6 @@ class Case(msgspec.Struct, frozen=True):
             status, why, advice = Status.SKIP, str(skipped), ""
         except Failed as failed:
             status, why, advice = Status.FAIL, str(failed), self.advice
+        except CRASHES as error:  # what the plugin is made of broke the case itself
+            status, why, advice = Status.FAIL, f"trying it raised {describe(error)}", self.advice
         return Result(case=self.number, title=self.title, status=status, why=why, advice=advice)
