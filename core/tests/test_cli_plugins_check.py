@@ -122,6 +122,8 @@ def test_fields_of_its_settings_can_be_set(grinder, tmp_path):
         (["warm_up", "--set", "seconds=["], "cannot be read as YAML"),
         (["warm_up", "--timeout", "0"], "--timeout"),
         ([], "Missing argument"),
+        ([""], "nothing was named"),
+        (["/dev/null"], "neither a file nor a folder"),
     ],
 )
 def test_what_cannot_be_found_or_read(grinder, tmp_path, monkeypatch, args, said):

@@ -35,6 +35,7 @@ from grinder.testing import (
     top_of_book,
     trade,
 )
+from grinder.testing.target import imported
 
 SECOND = 1_000_000_000
 
@@ -241,3 +242,25 @@ def test_what_cannot_be_run_is_refused(rig):
     rig.REASONS = {}
     with pytest.raises(ValueError, match="'rig' has no gate"):
         run_gate(rig)
+
+
+class Counting:
+    """A plugin that is an object: its module names it, so that another process finds it again."""
+
+    GRINDER_API = ">=1.0,<2"
+
+    @grinder.hookimpl
+    def register_settings(self) -> type[grinder.GateSettings]:
+        return grinder.GateSettings
+
+    @grinder.hookimpl
+    def pre_order_gate(self, order: grinder.OrderIntent) -> grinder.Verdict:
+        return Allow({"qty": order.qty})
+
+
+COUNTING = Counting()
+
+
+def test_a_plugin_may_be_an_object():
+    assert run_gate(COUNTING, name="counting").answer == Allow({"qty": Decimal("0.01")})
+    assert (imported(COUNTING, "counting").attribute, imported(Counting(), "counting").attribute) == ("COUNTING", "?")

@@ -174,6 +174,7 @@ MUTANTS = [
     # What it declares.
     ("GC01", "def pre_order_gate(order", "async def pre_order_gate(order", "synchronous"),
     ("GC01", "def on_fill(fill: Fill, account: AccountView)", "def on_fill(fil: Fill, account: AccountView)", "'fill'"),
+    ("GC01", "order: OrderIntent, market: MarketView", "order: OrderIntent, *, market: MarketView", "keyword-only"),
     ("GC01", "def health(", "def healthy(", "did you mean 'health'"),
     ("GC02", "settings: Settings) -> Verdict:\n    # first", "settings: Settings) -> bool:\n    # first", "bool"),
     ("GC02", "def on_fill(fill: Fill", "def on_fill(fill: OrderIntent", "'fill' is annotated OrderIntent"),

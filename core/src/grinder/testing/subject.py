@@ -99,7 +99,9 @@ class Subject:
         function = self.marked.get(GATE)
         if function is None:
             raise Skipped("it has no gate")
-        if inspect.iscoroutinefunction(function) or set(self.argnames) - set(GATE_ARGUMENTS):
+        kinds = {each.kind for each in inspect.signature(function).parameters.values()}
+        odd = inspect.iscoroutinefunction(function) or kinds - {inspect.Parameter.POSITIONAL_OR_KEYWORD}
+        if odd or set(self.argnames) - set(GATE_ARGUMENTS):
             raise Skipped("its gate cannot be called: see GC01")
         self.settings_with({})
         self.start()

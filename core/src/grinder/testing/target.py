@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 import tomllib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, entry_points
@@ -31,7 +29,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         module: to import, with ``attribute`` in it if not empty.
         file: its source file, for a module that cannot be imported by name.
         source: what announces it, for messages; empty when nothing does.
-        folders: put in front of ``sys.path`` for the import.
+        folders: put in front of ``sys.path`` by the import, to stay: a plugin may import more of itself later.
     """
 
     name: str
@@ -50,10 +48,10 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         """
         where = f"{self.module}:{self.attribute}" if self.attribute else self.module
         try:
-            with _in_front(self.folders):
-                loaded = self._imported()
-                for part in self.attribute.split(".") if self.attribute else ():
-                    loaded = getattr(loaded, part)
+            sys.path[:0] = [folder for folder in self.folders if folder not in sys.path]
+            loaded = self._imported()
+            for part in self.attribute.split(".") if self.attribute else ():
+                loaded = getattr(loaded, part)
         except CRASHES as error:
             raise ConfigError(
                 f"plugin {self.name!r}: importing {where or self.file} raised {type(error).__name__}: {error}; "
@@ -83,7 +81,8 @@ def imported(plugin: object, name: str = "") -> Target:
     plain = where
     for prefix in PREFIXES:
         plain = plain.removeprefix(prefix)
-    attribute = "" if module is plugin else next((key for key, value in vars(module).items() if value is plugin), "?")
+    named = () if module is None else vars(module).items()
+    attribute = "" if module is plugin else next((key for key, value in named if value is plugin), "?")
     return Target(name=name or plain.rpartition(".")[2], module=where, attribute=attribute, file=file)
 
 
@@ -99,6 +98,8 @@ def wanted(text: str) -> tuple[Target, ...]:
     Raises:
         ConfigError: there is no such thing, or it announces no plugin.
     """
+    if not text.strip():
+        raise ConfigError("nothing was named; give a plugin, a distribution, a Python file, or a folder of a package")
     path = Path(text)
     looks_like_a_path = text.endswith(".py") or text != path.name or text in {".", ".."}
     if not looks_like_a_path and (found := _installed(text)):
@@ -107,6 +108,8 @@ def wanted(text: str) -> tuple[Target, ...]:
         return _folder(path.resolve())
     if path.is_file():
         return (Target(name=path.stem, file=str(path.resolve()), source=""),)
+    if path.exists():
+        raise ConfigError(f"{text} is neither a file nor a folder")
     if looks_like_a_path:
         raise ConfigError(f"{text} is not there; give a file, a folder with a pyproject.toml, or a plugin's name")
     from difflib import get_close_matches
@@ -164,10 +167,3 @@ def _folder(folder: Path) -> tuple[Target, ...]:
         groups = " or ".join(f'[project.entry-points."{group}"]' for group in SETTINGS_KEY_GROUPS)
         raise ConfigError(f"{file} announces no plugin; add {groups} with: name = 'module'")
     return tuple(found)
-
-
-@contextmanager
-def _in_front(folders: tuple[str, ...]) -> Iterator[None]:
-    """Search these folders first; they stay on the path, since a plugin may import more of itself later."""
-    sys.path[:0] = [folder for folder in folders if folder not in sys.path]
-    yield
