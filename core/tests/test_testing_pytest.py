@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 
@@ -54,9 +53,8 @@ def test_a_class_collects_every_case_and_says_what_fails(tmp_path):
     assert "test_gc13_reasons_are_declared" in ran.stdout
     assert "GC13 FAIL reasons are declared: reason 'NO_SELL' is not declared" in ran.stdout
     assert "To mend it: add the code" in ran.stdout
-    counted = re.search(r"(\d+) failed, (\d+) passed, (\d+) skipped", ran.stdout)
-    assert counted
-    assert sum(map(int, counted.groups())) == len(CASES)
+    assert "1 failed, 20 passed" in ran.stdout  # what does not apply to a gate alone is not collected
+    assert "skipped" not in ran.stdout
 
 
 def test_a_class_without_a_plugin_says_so():

@@ -29,12 +29,17 @@ on and fails at {PATIENCE} budgets.
 
 def build() -> str:
     """The page."""
-    rows = [(f"[{case.number}](#{case.number.lower()})", case.title) for case in CASES]
+    rows = [(f"[{case.number}](#{case.number.lower()})", case.title, _who(case)) for case in CASES]
     sections = (
         f"## {case.number}\n\n**{_sentence(case.title)}** {prose(case.requirement)}\n\nTo mend it: {_advice(case)}"
         for case in CASES
     )
-    return page("Conformance cases", INTRO, table(("case", "in short"), rows), *sections)
+    return page("Conformance cases", INTRO, table(("case", "in short", "applies to"), rows), *sections)
+
+
+def _who(case: Case) -> str:
+    """What a plugin must have for the case to apply."""
+    return " or ".join(f"`{part}`" for part in case.needs) or "every plugin"
 
 
 def _advice(case: Case) -> str:

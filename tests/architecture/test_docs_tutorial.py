@@ -101,7 +101,7 @@ def test_its_own_tests_pass(python, package):
     command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib", "tests"]
     ran = subprocess.run(command, capture_output=True, text=True, check=False, cwd=package, timeout=120)
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert re.search(r"\b25 passed", ran.stdout)
+    assert re.search(r"\b26 passed", ran.stdout)
 
 
 def test_it_is_listed_and_shown(python, tmp_path):

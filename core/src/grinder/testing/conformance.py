@@ -52,7 +52,7 @@ def need_hypothesis() -> None:
 
 
 class GateConformance:
-    """Subclass it in a test module, name the plugin, and pytest collects every case as a test of its own.
+    """Subclass it in a test module, name the plugin, and pytest collects each case that applies as a test of its own.
 
     ::
 
@@ -69,6 +69,15 @@ class GateConformance:
     name: str = ""
     settings: Mapping[str, Any] = MappingProxyType({})
     _subject: ClassVar[Subject | None] = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Leave out the cases that do not apply to the plugin, so that pytest has nothing to skip."""
+        super().__init_subclass__(**options)
+        if cls.plugin is not None:
+            subject = Subject(cls.plugin, imported(cls.plugin, cls.name), cls.settings)
+            for case in CASES:
+                if not case.applies(subject):
+                    setattr(cls, case.test_name, None)
 
     @classmethod
     def subject(cls) -> Subject:

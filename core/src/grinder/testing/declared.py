@@ -60,8 +60,6 @@ def hints(subject: Subject) -> str:
     """
     model = subject.model if subject.model is not None and issubclass(subject.model, PluginSettings) else None
     known = {name: function for name, function in subject.marked.items() if name in SPECS}
-    if not known:
-        raise Skipped("it has no hooks")
     for name, function in known.items():
         try:
             problem = contradiction(function, SPECS[name], model)
@@ -69,7 +67,7 @@ def hints(subject: Subject) -> str:
             raise Skipped(f"{name} asks for {error}, which the hook does not offer: see GC01") from None
         if problem:
             raise Failed(f"{signature(name, function)}: {problem}")
-    return f"{len(known)} hooks"
+    return f"{len(known)} hooks" if known else "it has no hooks"
 
 
 def api(subject: Subject) -> str:
@@ -175,7 +173,7 @@ def read(subject: Subject) -> str:
     model = _model(subject)
     own = own_fields(model) if issubclass(model, Section) else {}
     if not own:
-        raise Skipped("it has no settings of its own")
+        return "it has no settings of its own"
     used: set[str] = set()
     for path, text in subject.sources():
         try:
@@ -198,9 +196,7 @@ def reasons(subject: Subject) -> str:
         ReasonRegistry().extend(subject.name, declared)
     except PluginError as error:
         raise Failed(str(error)) from None
-    if not declared:
-        raise Skipped("it declares no reasons")
-    return ", ".join(declared)
+    return ", ".join(declared) or "it declares none"
 
 
 def imports(subject: Subject) -> str:

@@ -56,11 +56,19 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Case(msgspec.Struct, frozen=True):
-    """One numbered requirement. ``check`` returns what it looked at, or raises ``Failed`` or ``Skipped``."""
+    """One numbered requirement.
+
+    Attributes:
+        number: like ``GC07``.
+        title: what it asks for, in a few words.
+        check: returns what it looked at, or raises ``Failed`` or ``Skipped``.
+        needs: hooks, ``judge`` or ``strategy``, one of which a plugin must have for the case to apply.
+    """
 
     number: str
     title: str
     check: Callable[[Subject], str]
+    needs: tuple[str, ...] = ()
 
     @property
     def requirement(self) -> str:
@@ -78,9 +86,15 @@ class Case(msgspec.Struct, frozen=True):
         """The name of the test method that runs it."""
         return f"test_{self.number.lower()}_{self.title.replace(' ', '_').replace('-', '_').lower()}"
 
+    def applies(self, subject: Subject) -> bool:
+        """Whether a plugin has what the case is about."""
+        return not self.needs or any(subject.has(part) for part in self.needs)
+
     def run(self, subject: Subject) -> Result:
         """Try it on a plugin. Only KeyboardInterrupt passes through."""
         try:
+            if not self.applies(subject):
+                raise Skipped(f"it has no {' or '.join(self.needs)}")  # noqa: TRY301 - a case that skips does the same
             status, why, advice = Status.PASS, self.check(subject), ""
         except Skipped as skipped:
             status, why, advice = Status.SKIP, str(skipped), ""

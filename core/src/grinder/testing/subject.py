@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 import pluggy
 from pydantic import BaseModel, ValidationError
@@ -29,6 +29,9 @@ from grinder.testing.events import NOW
 from grinder.testing.results import Failed, Skipped
 from grinder.testing.target import Target
 from grinder.testing.variants import variants
+
+JUDGE: Final = ("inputs", "settings")
+"""The arguments of a pure re-evaluation; a function of that name with others is the plugin's own affair."""
 
 
 class Subject:
@@ -62,6 +65,19 @@ class Subject:
     def strategy(self) -> bool:
         """Whether it is announced as a strategy."""
         return self.target.group == STRATEGIES
+
+    def has(self, part: str) -> bool:
+        """Whether it implements a hook, has a ``judge``, or is a strategy."""
+        if part == "strategy":
+            return self.strategy
+        return self.judge is not None if part == "judge" else part in self.marked
+
+    @cached_property
+    def judge(self) -> Callable[..., Any] | None:
+        """Its ``judge(inputs, settings)``, where it has one that takes these."""
+        found = getattr(self.plugin, "judge", None)
+        takes = inspect.isroutine(found) and tuple(inspect.signature(found).parameters) == JUDGE
+        return found if takes else None
 
     @cached_property
     def marked(self) -> dict[str, Callable[..., Any]]:
