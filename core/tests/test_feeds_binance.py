@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grinder.feeds.binance import FrameError, Frames, explain, subject
+from grinder.feeds.binance import Frames, subject
+from grinder.feeds.damage import FrameError, explain
 from grinder.types import BookDelta, BookSnapshot, MarkPrice, Side, TopOfBook, Trade
 
 MS = 10**6

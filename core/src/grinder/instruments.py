@@ -1,4 +1,4 @@
-"""Instruments: what a venue accepts for a symbol. From recorded exchangeInfo, else from the shipped table."""
+"""Instruments: what a venue accepts for a symbol. From recorded venue rules, else from the shipped tables."""
 
 from __future__ import annotations
 
@@ -65,6 +65,22 @@ TABLE: Mapping[str, Instrument] = {
 """Binance USD-M perpetuals as of 2025-08 (exchangeInfo), for recordings that carry none."""
 
 
+BYBIT_TABLE: Mapping[str, Instrument] = {
+    symbol: msgspec.structs.replace(
+        TABLE[symbol],
+        lot_size=Decimal(lot),
+        min_qty=Decimal(lot),
+        max_qty=Decimal(most),
+        min_notional=Decimal(5),
+        taker_fee=Decimal("0.00055"),
+        collar_up=1 + Decimal(collar),
+        collar_down=1 - Decimal(collar),
+    )
+    for symbol, lot, most, collar in (("BTCUSDT", "0.001", "1500", "0.01"), ("ETHUSDT", "0.01", "10000", "0.02"))
+}
+"""Bybit linear perpetuals as of 2026-08 (instruments-info), for recordings that carry none."""
+
+
 def from_exchange_info(info: Mapping[str, Any], path: str = "exchangeInfo", line: int = 0) -> dict[str, Instrument]:
     """Instruments from a Binance exchangeInfo answer (USD-M or spot); symbols that are not linear are left out.
 
@@ -85,6 +101,20 @@ def from_exchange_info(info: Mapping[str, Any], path: str = "exchangeInfo", line
     return found
 
 
+def _sound(instrument: Instrument) -> Instrument:
+    """The instrument, if its numbers can be what a venue means.
+
+    Raises:
+        ArithmeticError: they cannot.
+    """
+    steps = (instrument.tick_size, instrument.lot_size)
+    others = (instrument.min_qty, instrument.max_qty, instrument.min_notional, instrument.collar_down)
+    numbers = (*steps, *others, instrument.collar_up)
+    if not all(number.is_finite() for number in numbers) or min(steps) <= 0 or min(others) < 0:
+        raise ArithmeticError("its numbers: a step that is not positive, or a number that is negative or not finite")
+    return instrument
+
+
 def _from_entry(entry: Mapping[str, Any], path: str, line: int) -> Instrument:
     filters = {f["filterType"]: f for f in entry.get("filters", ())}
     try:
@@ -92,7 +122,7 @@ def _from_entry(entry: Mapping[str, Any], path: str, line: int) -> Instrument:
         notional = filters.get("MIN_NOTIONAL") or filters.get("NOTIONAL") or {}
         percent = filters.get("PERCENT_PRICE", {})
         at_market = filters.get("MARKET_LOT_SIZE", {}).get("maxQty")
-        return Instrument(
+        instrument = Instrument(
             symbol=entry["symbol"],
             base=entry["baseAsset"],
             quote=entry["quoteAsset"],
@@ -107,6 +137,53 @@ def _from_entry(entry: Mapping[str, Any], path: str, line: int) -> Instrument:
             market_bound=Decimal(entry.get("marketTakeBound", "0.05")),
             source="exchangeInfo",
         )
+        return _sound(instrument)
     except (KeyError, ArithmeticError, TypeError) as error:
         message = f"exchangeInfo of {entry.get('symbol')!r} lacks or spoils {error}; record it again"
+        raise InputError(path, line, message) from error
+
+
+def from_instruments_info(
+    info: Mapping[str, Any], path: str = "instruments-info", line: int = 0
+) -> dict[str, Instrument]:
+    """Instruments from a Bybit v5 instruments-info answer; what is no linear perpetual is left out.
+
+    Raises:
+        InputError: the answer has no list, or a symbol lacks its tick or lot.
+    """
+    result = info.get("result")
+    entries = result.get("list") if isinstance(result, dict) else None
+    if not isinstance(result, dict) or not isinstance(entries, list):
+        raise InputError(path, line, "instruments-info has no result with a 'list'; record it again")
+    if result.get("category") != "linear":
+        return {}
+    return {
+        entry["symbol"]: _from_linear(entry, path, line)
+        for entry in entries
+        if entry.get("contractType") == "LinearPerpetual" and entry.get("quoteCoin") in ("USDT", "USDC")
+    }
+
+
+def _from_linear(entry: Mapping[str, Any], path: str, line: int) -> Instrument:
+    try:
+        lot = entry["lotSizeFilter"]
+        # How far from the mark price an order may be without a premium; the venue may allow up to priceLimitRatioY.
+        collar = Decimal((entry.get("riskParameters") or {}).get("priceLimitRatioX") or "0.05")
+        instrument = Instrument(
+            symbol=entry["symbol"],
+            base=entry["baseCoin"],
+            quote=entry["quoteCoin"],
+            tick_size=Decimal(entry["priceFilter"]["tickSize"]),
+            lot_size=Decimal(lot["qtyStep"]),
+            min_qty=Decimal(lot["minOrderQty"]),
+            max_qty=Decimal(lot["maxOrderQty"]),
+            min_notional=Decimal(lot.get("minNotionalValue") or "0"),
+            taker_fee=Decimal("0.00055"),
+            collar_up=1 + collar,
+            collar_down=1 - collar,
+            source="instruments-info",
+        )
+        return _sound(instrument)
+    except (AttributeError, KeyError, ArithmeticError, TypeError) as error:
+        message = f"instruments-info of {entry.get('symbol')!r} lacks or spoils {error}; record it again"
         raise InputError(path, line, message) from error

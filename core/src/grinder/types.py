@@ -129,7 +129,11 @@ FINAL_STATES = frozenset(
 
 
 class BookSnapshot(msgspec.Struct, frozen=True, gc=False):
-    """A whole book. ``last_id`` is the update id that it contains."""
+    """A whole book. ``last_id`` is the update id that it contains.
+
+    ``restarts`` where the venue sends it among the updates of the book (Bybit): it takes the place of all that came
+    before it, whatever its id. Elsewhere (REST) it may be older than the updates that have arrived.
+    """
 
     symbol: str
     exchange_ns: int
@@ -137,6 +141,7 @@ class BookSnapshot(msgspec.Struct, frozen=True, gc=False):
     last_id: int
     bids: Sequence[Level]
     asks: Sequence[Level]
+    restarts: bool = False
 
 
 class BookDelta(msgspec.Struct, frozen=True, gc=False):
@@ -166,7 +171,10 @@ class TopOfBook(msgspec.Struct, frozen=True, gc=False):
 
 
 class Trade(msgspec.Struct, frozen=True, gc=False):
-    """A public print. ``taker`` is the aggressor's side. Price or quantity may be zero: ignore and count."""
+    """A public print. ``taker`` is the aggressor's side. Price or quantity may be zero: ignore and count.
+
+    ``trade_id`` is the venue's; where that is a UUID (Bybit), its 128 bits as a number.
+    """
 
     symbol: str
     exchange_ns: int

@@ -6,45 +6,18 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from typing import TypeAlias
 
-import msgspec
-
 from grinder.feeds import binance_wire as wire
+from grinder.feeds.damage import FUTURE_NS, NS_PER_MS, FrameError
 from grinder.types import BookDelta, BookSnapshot, MarketEvent, MarkPrice, Side, TopOfBook, Trade
 
-NS_PER_MS = 1_000_000
-FUTURE_NS = 86_400 * 10**9
-"""No clock is a day behind: an event time further ahead of the local time than this is damage."""
+USDM = "binance-usdm"
+SPOT = "binance-spot"
 _DIGITS = b"0123456789"
 _NAMES = 100
 """Names that are counted one by one; more go under ``others``."""
 
 Handler: TypeAlias = Callable[[bytes, int], MarketEvent | None]
 """Takes a frame and its local time; None means that there is nothing to tell. Raises ValueError."""
-
-
-class FrameError(ValueError):
-    """A frame cannot be used.
-
-    Attributes:
-        kind: what is wrong, as a word for counting.
-    """
-
-    def __init__(self, kind: str, message: str) -> None:
-        super().__init__(message)
-        self.kind = kind
-
-
-def explain(error: Exception) -> tuple[str, str]:
-    """The kind and the words of what a handler raised."""
-    text = str(error)
-    if isinstance(error, FrameError):
-        return error.kind, text
-    if isinstance(error, msgspec.ValidationError):
-        # The decoders that check numbers are the only ones that expect a float.
-        if "Expected `float`" in text or text.startswith("Number out of range"):
-            return "number", f"a price or quantity is no number from 0 to 1e18: {text}"
-        return "invalid", f"the frame is not what Binance sends: {text}"
-    return "malformed", f"the line holds no JSON frame: {text}"
 
 
 def subject(stream: str) -> tuple[str, str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from grinder.feeds.binance import FUTURE_NS, NS_PER_MS, FrameError, Frames, Handler
+from grinder.feeds.binance import SPOT, USDM, Frames, Handler, subject
 from grinder.feeds.binance_wire import decode_outline
-from grinder.feeds.layout import Blocks, Layout, Reject, Survey
+from grinder.feeds.damage import FUTURE_NS, NS_PER_MS, FrameError
+from grinder.feeds.layout import Blocks, Head, Layout, Reject, Survey, Wanted
 from grinder.types import MarketEvent
 
 _LINE = re.compile(rb"\d{1,19} \{")
@@ -22,8 +23,8 @@ _EVIDENCE = 1000
 """Lines that are looked at to tell the market."""
 
 
-def _knows(_path: str, lines: list[bytes]) -> bool:
-    return any(_LINE.match(line) for line in lines[:10])
+def _knows(head: Head) -> bool:
+    return any(_LINE.match(line) for line in head.lines[:10])
 
 
 def _parts(line: bytes) -> tuple[int, bytes]:
@@ -56,14 +57,14 @@ def _times(lines: list[bytes]) -> Iterator[int]:
             continue
 
 
-def _survey(blocks: Blocks, _reject: Reject) -> Survey:
-    survey = Survey()
+def _survey(_head: Head, blocks: Blocks, _reject: Reject) -> Survey:
+    survey = Survey(USDM)
     names: set[bytes] = set()
     started = False
     for lines in blocks:
         if not started:
             started = True
-            survey.spot = _is_spot(lines[:_EVIDENCE])
+            survey.market = SPOT if _is_spot(lines[:_EVIDENCE]) else USDM
         survey.first_ns = survey.first_ns or next(_times(lines), 0)
         survey.last_ns = max(survey.last_ns, next(_times(lines[::-1]), 0))
         heads = {line[_STREAM] for line in lines}
@@ -76,9 +77,10 @@ def _survey(blocks: Blocks, _reject: Reject) -> Survey:
         _survey_clock([line for line in lines if line[_STREAM] not in odd] if odd else lines, survey)
     for name in names:
         try:
-            survey.meet_stream(name.decode())
+            stream = name.decode()
         except UnicodeDecodeError:
             continue
+        survey.meet(stream, *subject(stream))
     return survey
 
 
@@ -118,7 +120,9 @@ def _survey_odd(line: bytes, names: set[bytes]) -> int:
     return ahead if ahead < FUTURE_NS else 0
 
 
-def _events(blocks: Blocks, frames: Frames, survey: Survey, shift_ns: int, reject: Reject) -> Iterator[MarketEvent]:
+def _events(_head: Head, blocks: Blocks, survey: Survey, wanted: Wanted, reject: Reject) -> Iterator[MarketEvent]:
+    frames = Frames(survey.streams, wanted.symbols, spot=survey.market == SPOT, ignored=wanted.ignored)
+    shift_ns = wanted.shift_ns
     owner = next(iter(survey.symbols)) if len(survey.symbols) == 1 else ""
     routes: dict[bytes, Handler] = {}
     number = 0

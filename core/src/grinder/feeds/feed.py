@@ -39,6 +39,7 @@ class Feed(Protocol):
     Attributes:
         inputs: the files; empty for a synthetic feed.
         symbols: what it has events of, sorted.
+        markets: where each of ``symbols`` is traded, for instance ``binance-usdm``.
         instruments: venue rules by symbol, for each of ``symbols``.
         first_ns: local time of the first event.
         last_ns: local time of the last event.
@@ -50,6 +51,8 @@ class Feed(Protocol):
     def inputs(self) -> tuple[InputInfo, ...]: ...  # noqa: D102 - the class docstring says it
     @property
     def symbols(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def markets(self) -> Mapping[str, str]: ...  # noqa: D102
     @property
     def instruments(self) -> Mapping[str, Instrument]: ...  # noqa: D102
     @property

@@ -9,20 +9,27 @@ from operator import attrgetter
 from pathlib import Path
 
 from grinder.errors import ConfigError
+from grinder.feeds.binance import SPOT, USDM
+from grinder.feeds.bybit import LINEAR
 from grinder.feeds.feed import Feed, InputInfo
 from grinder.feeds.recording import Recording
-from grinder.instruments import TABLE, Instrument
+from grinder.feeds.source import Source
+from grinder.instruments import BYBIT_TABLE, TABLE, Instrument
 from grinder.types import MarketEvent
+
+TABLES: Mapping[str, Mapping[str, Instrument]] = {USDM: TABLE, SPOT: TABLE, LINEAR: BYBIT_TABLE}
+"""Venue rules that are shipped, by market."""
 
 
 def open_recordings(paths: Sequence[Path], *, symbols: Sequence[str] = (), tolerant: bool = False) -> Feed:
     """Open recordings of market data as one feed, merged by local time.
 
-    Each file is read once from end to end before this returns: it is hashed, and where its local clock runs behind
+    Each is read once from end to end before this returns: it is hashed, and where its local clock runs behind
     the exchange's, every local time is shifted so that the smallest latency is zero.
 
     Args:
-        paths: captures (``LOCAL_TS JSON``) and sessions (JSON records) of Binance, plain, gzip or zstandard.
+        paths: files of any format that can be read, plain, gzip, zstandard or zip, and directories that
+            ``grinder record`` has made.
         symbols: what to read of them; all that is there by default.
         tolerant: leave out what is damaged and count it in ``skipped``, instead of raising.
 
@@ -33,39 +40,52 @@ def open_recordings(paths: Sequence[Path], *, symbols: Sequence[str] = (), toler
     """
     if not paths:
         raise ConfigError("no recording is named")
-    recordings = [Recording(Path(path), tolerant=tolerant) for path in paths]
-    _refuse_overlap(recordings)
-    rules = _rules(recordings)
+    sources = [open_source(Path(path), tolerant=tolerant) for path in paths]
+    _refuse_overlap(sources)
+    rules = _rules(sources)
     if tolerant:
-        _forget_spoilt(recordings, rules)
-    present = sorted({symbol for recording in recordings for symbol in recording.survey.symbols})
-    missing = sorted(set(symbols) - set(present))
-    if missing:
-        raise ConfigError(f"no data of {', '.join(missing)} is recorded; there is {', '.join(present)}")
-    wanted = tuple(sorted(set(symbols))) or tuple(present)
-    unknown = [symbol for symbol in wanted if symbol not in rules]
+        _forget_spoilt(sources, rules)
+    markets = {symbol: market for source in sources for symbol, market in source.markets.items()}
+    missing = sorted(set(symbols) - markets.keys())
+    if missing or not markets:
+        there = ", ".join(sorted(markets)) or "none"
+        raise ConfigError(f"no data of {', '.join(missing) or 'any symbol'} is recorded; there is {there}")
+    wanted = tuple(sorted(set(symbols) or markets))
+    unknown = [symbol for symbol in wanted if symbol not in rules.get(markets[symbol], {})]
     if unknown:
+        known = TABLES.get(markets[unknown[0]], {})
         raise ConfigError(
-            f"venue rules of {', '.join(unknown)} are unknown: no recording holds an exchangeInfo with it, and it is "
-            f"not in the table that is shipped ({', '.join(TABLE)}); record exchangeInfo too, or name other symbols"
+            f"venue rules of {', '.join(unknown)} are unknown: no recording holds an exchangeInfo or instruments-info "
+            f"with it, and it is not in the table that is shipped ({', '.join(known)}); record it too, name a file "
+            f"with the venue's answer besides, or name other symbols"
         )
-    return Recordings(recordings, wanted, {symbol: rules[symbol] for symbol in wanted})
+    chosen = {symbol: markets[symbol] for symbol in wanted}
+    return Recordings(sources, chosen, {symbol: rules[market][symbol] for symbol, market in chosen.items()})
+
+
+def open_source(path: Path, *, tolerant: bool) -> Source:
+    """Open one recording.
+
+    Raises:
+        ConfigError: it cannot be opened.
+        InputError: it is empty, of an unknown format, or damaged.
+    """
+    return Recording(path, tolerant=tolerant)
 
 
 class Recordings:
-    """A ``Feed`` of files; made by ``open_recordings``."""
+    """A ``Feed`` of recordings; made by ``open_recordings``."""
 
     def __init__(
-        self, recordings: Sequence[Recording], symbols: tuple[str, ...], instruments: Mapping[str, Instrument]
+        self, sources: Sequence[Source], markets: Mapping[str, str], instruments: Mapping[str, Instrument]
     ) -> None:
-        self._recordings = tuple(
-            recording for recording in recordings if not recording.survey.symbols.isdisjoint(symbols)
-        )
-        self.inputs: tuple[InputInfo, ...] = tuple(recording.info for recording in recordings)
-        self.symbols = symbols
+        self._sources = tuple(source for source in sources if not markets.keys().isdisjoint(source.markets))
+        self.inputs: tuple[InputInfo, ...] = tuple(source.info for source in sources)
+        self.markets = markets
+        self.symbols = tuple(markets)
         self.instruments = instruments
-        self.first_ns = min(recording.info.first_ns for recording in self._recordings)
-        self.last_ns = max(recording.info.last_ns for recording in self._recordings)
+        self.first_ns = min(source.info.first_ns for source in self._sources)
+        self.last_ns = max(source.info.last_ns for source in self._sources)
         self.skipped: Counter[str] = self._damage()
         self.ignored: Counter[str] = Counter()
         self._closed = False
@@ -79,51 +99,54 @@ class Recordings:
         if self._closed:
             raise ValueError("the feed is closed")
         self.skipped, self.ignored = self._damage(), Counter()
-        sources = [recording.events(self.symbols, self.skipped, self.ignored) for recording in self._recordings]
-        return sources[0] if len(sources) == 1 else merge(*sources, key=attrgetter("local_ns"))
+        events = [source.events(self.symbols, self.skipped, self.ignored) for source in self._sources]
+        return events[0] if len(events) == 1 else merge(*events, key=attrgetter("local_ns"))
 
     def close(self) -> None:
         """Release the memory that the files take; the feed cannot be iterated afterwards."""
         self._closed = True
-        for recording in self._recordings:
-            recording.release()
+        for source in self._sources:
+            source.release()
 
     def _damage(self) -> Counter[str]:
         found: Counter[str] = Counter()
-        for recording in self._recordings:
-            found += recording.damage
+        for source in self._sources:
+            found.update(source.damage)
         return found
 
 
-def _refuse_overlap(recordings: Sequence[Recording]) -> None:
+def _refuse_overlap(sources: Sequence[Source]) -> None:
     """Refuse files that tell the same twice, and one symbol from two markets."""
-    for at, one in enumerate(recordings):
-        for other in recordings[:at]:
+    for at, one in enumerate(sources):
+        for other in sources[:at]:
             names = f"{other.info.path} and {one.info.path}"
             if one.info.sha256 == other.info.sha256:
                 raise ConfigError(f"{names} are the same file; name it once")
-            shared = sorted(one.survey.symbols & other.survey.symbols)
-            if shared and one.market != other.market:
-                raise ConfigError(
-                    f"{names} hold {shared[0]} of two markets ({other.market}, {one.market}); replay them one by one"
-                )
+            for symbol in sorted(one.markets.keys() & other.markets.keys()):
+                markets = (other.markets[symbol], one.markets[symbol])
+                if markets[0] != markets[1]:
+                    raise ConfigError(
+                        f"{names} hold {symbol} of two markets ({', '.join(markets)}); replay them one by one"
+                    )
             apart = one.info.last_ns < other.info.first_ns or other.info.last_ns < one.info.first_ns
-            streams = sorted(one.survey.streams & other.survey.streams)
-            if streams and not apart:
-                raise ConfigError(f"{names} both hold {streams[0]} at the same time; name one of them")
+            told = sorted(one.tells & other.tells)
+            if told and not apart:
+                raise ConfigError(f"{names} both hold {told[0]} at the same time; name one of them")
 
 
-def _rules(recordings: Sequence[Recording]) -> dict[str, Instrument]:
-    """Venue rules that are known: the table, and over it what was recorded."""
-    rules = dict(TABLE)
-    for recording in recordings:
-        rules.update(recording.survey.instruments)
+def _rules(sources: Sequence[Source]) -> dict[str, dict[str, Instrument]]:
+    """Venue rules that are known, by market: the tables, and over them what was recorded."""
+    rules = {market: dict(table) for market, table in TABLES.items()}
+    for source in sources:
+        for market, recorded in source.rules.items():
+            rules.setdefault(market, {}).update(recorded)
     return rules
 
 
-def _forget_spoilt(recordings: Sequence[Recording], rules: Mapping[str, Instrument]) -> None:
+def _forget_spoilt(sources: Sequence[Source], rules: Mapping[str, Mapping[str, Instrument]]) -> None:
     """Leave out symbols that nobody knows, as long as others remain: they are stream names with an error in them."""
-    for recording in recordings:
-        spoilt = recording.survey.symbols - rules.keys()
-        if spoilt and spoilt != recording.survey.symbols:
-            recording.forget(spoilt)
+    for source in sources:
+        markets = source.markets
+        spoilt = {symbol for symbol, market in markets.items() if symbol not in rules.get(market, {})}
+        if spoilt and spoilt != markets.keys():
+            source.forget(spoilt)

@@ -1,4 +1,4 @@
-"""Lines of plain, gzip and zstandard files, streamed, with truncation and corruption told apart from the end."""
+"""Lines of plain, gzip, zstandard and zip files, streamed, with truncation and corruption told apart from the end."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from io import BufferedReader
 from pathlib import Path
 
 from grinder.errors import ConfigError, InputError
+from grinder.feeds.damage import DamageError
+from grinder.feeds.zipped import UnfitZipError, member_name, unzip
 
 _READ = 1 << 18
 """Bytes read from the file at once."""
@@ -18,25 +20,24 @@ _ZSTD_STEP = 1 << 10
 MAX_LINE = 64 << 20
 """Longest line in bytes; anything longer is no recording."""
 
+_ZIP = b"PK\x03\x04"
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
-
-
-class _DamageError(Exception):
-    """The compressed data is ``truncated`` or ``corrupt``."""
 
 
 def line_blocks(path: Path, on_damage: Callable[[str], None] | None = None) -> Iterator[list[bytes]]:
     """The file's lines without their ends, in blocks of many whole lines.
 
     Args:
-        path: a plain, gzip (of any number of members) or zstandard file; told by content, not by name.
+        path: a plain, gzip (of any number of members), zstandard or zip (of one file) file; told by content, not by
+            name.
         on_damage: called with ``truncated`` or ``corrupt`` when the compressed data ends too early or is
             spoilt; what is whole has been yielded then, and a line that was cut is dropped. None raises.
 
     Raises:
         ConfigError: the file cannot be opened.
-        InputError: the data is damaged and ``on_damage`` is None, a line is too long, or reading fails.
+        InputError: the data is damaged and ``on_damage`` is None, a line is too long, a zip holds anything but one
+            file of a sensible size, or reading fails.
     """
     count = 0
     try:
@@ -44,7 +45,7 @@ def line_blocks(path: Path, on_damage: Callable[[str], None] | None = None) -> I
             for block in _split(_inflated(file)):
                 count += len(block)
                 yield block
-    except _DamageError as damage:
+    except DamageError as damage:
         kind = str(damage)
         if on_damage is None:
             hint = "fetch it again, or run with --tolerant to use what is whole"
@@ -53,8 +54,17 @@ def line_blocks(path: Path, on_damage: Callable[[str], None] | None = None) -> I
     except _LongLineError as error:
         message = f"the line is longer than {MAX_LINE >> 20} MiB; this is not a recording"
         raise InputError(str(path), count + 1, message) from error
+    except UnfitZipError as error:
+        raise InputError(str(path), 0, str(error)) from error
     except OSError as error:
         raise InputError(str(path), count, f"cannot be read any further: {error.strerror}") from error
+
+
+def names_of(path: Path) -> tuple[str, ...]:
+    """The file's name, and that of the one file in it where it is a sound zip: the name alone, without folders."""
+    with open_file(path) as file:
+        inner = member_name(file) if file.peek(4)[:4] == _ZIP else ""
+    return (path.name, inner) if inner else (path.name,)
 
 
 def open_file(path: Path) -> BufferedReader:
@@ -104,6 +114,8 @@ def _inflated(file: BufferedReader) -> Iterator[bytes]:
         return _gunzip(chunks)
     if magic == _ZSTD:
         return _unzstd(chunks)
+    if magic == _ZIP:
+        return unzip(file)
     return chunks
 
 
@@ -129,9 +141,9 @@ def _gunzip(chunks: Iterator[bytes]) -> Iterator[bytes]:
                 rest = inflater.unconsumed_tail or inflater.unused_data
         yield inflater.flush()
     except zlib.error as error:
-        raise _DamageError("corrupt") from error
+        raise DamageError("corrupt") from error
     if not inflater.eof:
-        raise _DamageError("truncated")
+        raise DamageError("truncated")
 
 
 def _salvage(inflater: zlib._Decompress, data: bytes) -> bytes:
@@ -160,6 +172,6 @@ def _unzstd(chunks: Iterator[bytes]) -> Iterator[bytes]:
                     yield inflater.decompress(rest)
                     rest = inflater.unused_data
     except zstandard.ZstdError as error:
-        raise _DamageError("corrupt") from error
+        raise DamageError("corrupt") from error
     if not inflater.eof:
-        raise _DamageError("truncated")
+        raise DamageError("truncated")

@@ -4,27 +4,38 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from grinder.errors import InputError
-from grinder.feeds.binance import Frames, explain
+from grinder.feeds.archive import ARCHIVE
 from grinder.feeds.capture import CAPTURE
+from grinder.feeds.damage import explain
 from grinder.feeds.feed import InputInfo
-from grinder.feeds.layout import Blocks, Layout, Reject
-from grinder.feeds.reading import line_blocks, open_file
+from grinder.feeds.layout import Blocks, Head, Layout, Reject, Wanted
+from grinder.feeds.reading import line_blocks, names_of, open_file
+from grinder.feeds.rules import RULES
 from grinder.feeds.session import SESSION
+from grinder.feeds.tardis import TARDIS
+from grinder.instruments import Instrument
 from grinder.types import MarketEvent
 
-LAYOUTS: tuple[Layout, ...] = (CAPTURE, SESSION)
+LAYOUTS: tuple[Layout, ...] = (CAPTURE, SESSION, TARDIS, ARCHIVE, RULES)
 KEEP_BYTES = 256 << 20
 """Lines are kept after the first pass while they take no more memory than this, to spare reading them again."""
+_HEAD_LINES = 10_000
+"""Lines that are looked at to recognise a file."""
 _LINE_OVERHEAD = 48
 """Bytes that a line takes in memory beside its text."""
 
 
+class UnknownFormatError(InputError):
+    """A file is no recording of a kind that can be read."""
+
+
 class Recording:
-    """A file of market data.
+    """A file of market data; a ``Source``.
 
     Args:
         path: the file.
@@ -32,12 +43,10 @@ class Recording:
 
     Attributes:
         info: what a run reports of it.
-        survey: what the first pass found.
-        market: ``binance-usdm`` or ``binance-spot``.
         damage: what the first pass could not use, by kind.
 
     Raises:
-        ConfigError: the file cannot be opened.
+        ConfigError: the file cannot be opened, or its name does not tell what its content leaves open.
         InputError: it is empty, of an unknown format, or damaged.
     """
 
@@ -51,18 +60,17 @@ class Recording:
         with open_file(path) as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         blocks = self._first_pass()
-        head = next(blocks, [])
-        if not any(head):
+        first = next(blocks, [])
+        if not any(first):
             raise InputError(str(path), 0, "the file is empty; record it again")
-        self._layout = self._recognise(head)
-        self.survey = self._layout.survey(_chain(head, blocks), self._rejecter(self.damage))
-        survey = self.survey
-        if not survey.symbols:
-            raise InputError(str(path), 0, "no market data of a Binance combined stream is in the file")
-        self.market = "binance-spot" if survey.spot else "binance-usdm"
+        self._head = Head(str(path), names_of(path), first[:_HEAD_LINES])
+        self._layout = self._recognise()
+        self._survey = survey = self._layout.survey(self._head, _chain(first, blocks), self._rejecter(self.damage))
+        if not survey.symbols and not survey.instruments:
+            raise InputError(str(path), 0, "no market data that can be used is in the file")
         self.info = InputInfo(
             path=str(path),
-            format=f"{self.market} {self._layout.name}",
+            format=f"{survey.market} {self._layout.name}",
             sha256=digest,
             first_ns=survey.first_ns + survey.behind_ns,
             last_ns=survey.last_ns + survey.behind_ns,
@@ -70,22 +78,36 @@ class Recording:
             lines=self._lines,
         )
 
+    @property
+    def markets(self) -> Mapping[str, str]:
+        """The market, for each symbol."""
+        return dict.fromkeys(self._survey.symbols, self._survey.market)
+
+    @property
+    def tells(self) -> AbstractSet[str]:
+        """What it tells of which symbol."""
+        return self._survey.tells
+
+    @property
+    def rules(self) -> Mapping[str, Mapping[str, Instrument]]:
+        """Recorded venue rules."""
+        return {self._survey.market: self._survey.instruments}
+
     def events(self, symbols: Collection[str], skipped: Counter[str], ignored: Counter[str]) -> Iterator[MarketEvent]:
         """Events of the symbols in local time order; what is left out is counted.
 
         Raises:
             InputError: a line is damaged and the recording is not read tolerantly.
         """
-        survey = self.survey
-        frames = Frames(survey.streams, symbols, spot=survey.spot, ignored=ignored)
+        wanted = Wanted(symbols, self._survey.behind_ns, ignored)
         on_damage = _known_damage if self._tolerant else None
         blocks: Blocks = self._kept if self._kept is not None else line_blocks(self._path, on_damage)
-        return self._layout.events(blocks, frames, survey, survey.behind_ns, self._rejecter(skipped))
+        return self._layout.events(self._head, blocks, self._survey, wanted, self._rejecter(skipped))
 
     def forget(self, symbols: Collection[str]) -> None:
         """Treat symbols as damage: a spoilt stream name looks like one."""
-        spoilt = self.survey.symbols.intersection(symbols)
-        self.survey.symbols -= spoilt
+        spoilt = self._survey.symbols.intersection(symbols)
+        self._survey.symbols -= spoilt
         self.damage["symbol"] += len(spoilt)
 
     def release(self) -> None:
@@ -106,12 +128,12 @@ class Recording:
     def _note_damage(self, kind: str) -> None:
         self.damage[kind] += 1
 
-    def _recognise(self, head: list[bytes]) -> Layout:
+    def _recognise(self) -> Layout:
         for layout in LAYOUTS:
-            if layout.knows(str(self._path), head):
+            if layout.knows(self._head):
                 return layout
         known = "; ".join(layout.about for layout in LAYOUTS)
-        raise InputError(str(self._path), 1, f"unknown format; known are: {known}")
+        raise UnknownFormatError(str(self._path), 1, f"unknown format; known are: {known}")
 
     def _rejecter(self, counts: Counter[str]) -> Reject:
         path, tolerant = str(self._path), self._tolerant

@@ -17,6 +17,7 @@ from grinder.types import MarketEvent
 
 START_NS = 1_723_161_600 * SECOND
 """2024-08-09 00:00 UTC."""
+MARKET = "synthetic"
 _PRICES = {"BTCUSDT": Decimal("61800.00"), "ETHUSDT": Decimal("2680.00")}
 _SILENCE_NS = 8 * SECOND
 
@@ -55,6 +56,7 @@ class Synthetic:
         self._seed = seed
         self.inputs: tuple[InputInfo, ...] = ()
         self.symbols = tuple(sorted(set(symbols)))
+        self.markets: Mapping[str, str] = dict.fromkeys(self.symbols, MARKET)
         self.instruments: Mapping[str, Instrument] = {symbol: TABLE[symbol] for symbol in self.symbols}
         self.first_ns = start_ns
         self.last_ns = start_ns + duration_ns
