@@ -13,11 +13,13 @@ import click
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "compare": ("grinder.cli.compare:compare", "Say what differs between two runs, and where they part."),
     "config": ("grinder.cli.config:config", "Show, check and describe settings."),
+    "data": ("grinder.cli.data:data", "Look at recordings: find gaps."),
     "explain": ("grinder.cli.explain:explain", "Say in plain sentences why an order was allowed or blocked."),
     "plugins": (
         "grinder.cli.plugins:plugins",
         "List, show, install and uninstall plugins; make new ones and check them.",
     ),
+    "record": ("grinder.cli.record:record", "Store market data as a compact recording that replays exactly."),
     "report": ("grinder.cli.report:report", "Build the page of a run anew from its directory."),
     "run": ("grinder.cli.run:run", "Run a strategy through the gates on recorded or synthetic market data."),
 }

@@ -76,7 +76,9 @@ def open_file(path: Path) -> BufferedReader:
     try:
         return path.open("rb")
     except IsADirectoryError as error:
-        raise ConfigError(f"{path} is a directory; name the recordings in it one by one") from error
+        raise ConfigError(
+            f"{path} is a directory, and not one that 'grinder record' has made; name the recordings in it"
+        ) from error
     except FileNotFoundError as error:
         raise ConfigError(f"{path} does not exist; check the path") from error
     except OSError as error:
