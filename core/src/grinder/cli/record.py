@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ import click
 from grinder.cli.run import Duration
 
 if TYPE_CHECKING:
-    from grinder.feeds.recorder import Recorded
+    from grinder.feeds.recorder import Recorded, Recorder
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -48,20 +49,34 @@ def record(**given: Any) -> None:
     )
     feed = open_feed(options, ())
     recorder = Recorder(given["out"], feed, rows=given["rows"], duration_ns=given["duration"] or 0)
-    # A polite request to end is the same as an interrupt: what has come is kept.
-    signal.signal(signal.SIGTERM, _interrupt)
     try:
-        recorder.run(_progress() if sys.stderr.isatty() else None)
+        with _stopped_by_signals(recorder):
+            recorder.run(_progress() if sys.stderr.isatty() else None)
     finally:
         if sys.stderr.isatty():
             click.echo("\r\x1b[K", nl=False, err=True)
         if recorder.rows:
             _print(recorder.recorded(), as_json=given["as_json"])
         feed.close()
+    if recorder.stopping:
+        raise KeyboardInterrupt
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+@contextlib.contextmanager
+def _stopped_by_signals(recorder: Recorder) -> Iterator[None]:
+    """SIGINT and SIGTERM end the recording with everything that has come written; the second ends it at once."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        if recorder.stopping:
+            raise KeyboardInterrupt
+        recorder.stop()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _print(done: Recorded, *, as_json: bool) -> None:

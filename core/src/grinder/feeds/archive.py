@@ -22,6 +22,7 @@ from grinder.types import MarketEvent, Side, TopOfBook, Trade
 _NAME = re.compile(r"([A-Z0-9]{2,30})-(aggTrades|trades|bookTicker)-\d{4}-\d{2}(?:-\d{2})?\.(?:csv|zip)(?:\.\w+)?")
 _TRUTH = rb"(?i:true|false)"
 _DECIMAL = rb"[0-9.eE-]+"
+_BOM = b"\xef\xbb\xbf"
 
 Build: TypeAlias = Callable[[str, list[str]], MarketEvent]
 """An event of a symbol and the fields of a row; raises FrameError."""
@@ -86,14 +87,15 @@ _TABLES = (
 
 
 def _table(head: Head) -> _Table | None:
-    """The kind of a file, by its header or its first row."""
-    first = head.lines[0].removeprefix(b"\xef\xbb\xbf") if head.lines else b""
-    columns = first.count(b",") + 1
+    """The kind of a file, by its header or its first rows."""
     for table in _TABLES:
-        named = first.startswith(table.header) and columns == table.columns
-        if named or table.row.fullmatch(first):
+        if _is_header(head.lines[0], table) or any(table.row.fullmatch(line) for line in head.lines[:10]):
             return table
     return None
+
+
+def _is_header(line: bytes, table: _Table) -> bool:
+    return line.removeprefix(_BOM).startswith(table.header) and line.count(b",") == table.columns - 1
 
 
 def _symbol(head: Head, table: _Table) -> str:
@@ -145,7 +147,7 @@ def _events(head: Head, blocks: Blocks, survey: Survey, wanted: Wanted, reject: 
     (symbol,) = survey.symbols
     previous, last_id = 0, -1
     for number, line in numbered(blocks):
-        if number == 1 and not table.row.fullmatch(line):
+        if number == 1 and _is_header(line, table):
             wanted.ignored["header"] += 1
             continue
         try:

@@ -14,6 +14,10 @@ class DamageError(Exception):
     """Compressed data is ``truncated`` or ``corrupt``."""
 
 
+class UnfitZipError(Exception):
+    """A sound zip, but not of one file of market data; the text says why and what to do."""
+
+
 class FrameError(ValueError):
     """A frame, record or row cannot be used.
 

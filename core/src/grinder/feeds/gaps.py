@@ -11,8 +11,9 @@ from typing import Final
 import msgspec
 
 from grinder.errors import ConfigError, InputError
-from grinder.feeds.partition import MANIFEST, is_recording
+from grinder.feeds.partition import Manifest, partition_files, read_json
 from grinder.feeds.recording import Recording, UnknownFormatError
+from grinder.feeds.source import MANIFEST, is_recording
 
 NS_PER_MS: Final = 1_000_000
 
@@ -113,7 +114,6 @@ def _candidates(root: Path) -> Iterator[Path]:
 
 
 def _scan_partitions(path: Path, report: Report, spans: dict[tuple[str, str], list[_Span]]) -> None:
-    from grinder.feeds.partition import Manifest, partition_files, read_json
     from grinder.feeds.partitions import check_part, part_times
 
     manifest = read_json(path / MANIFEST, Manifest)

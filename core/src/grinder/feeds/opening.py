@@ -12,9 +12,8 @@ from grinder.errors import ConfigError
 from grinder.feeds.binance import SPOT, USDM
 from grinder.feeds.bybit import LINEAR
 from grinder.feeds.feed import Feed, InputInfo
-from grinder.feeds.partition import is_recording
 from grinder.feeds.recording import Recording
-from grinder.feeds.source import Source
+from grinder.feeds.source import Source, is_recording
 from grinder.instruments import BYBIT_TABLE, TABLE, Instrument
 from grinder.types import MarketEvent
 
@@ -71,7 +70,7 @@ def open_source(path: Path, *, tolerant: bool) -> Source:
         ConfigError: it cannot be opened.
         InputError: it is empty, of an unknown format, or damaged.
     """
-    if path.is_dir() and is_recording(path):
+    if is_recording(path):
         from grinder.feeds.partitions import Partitions
 
         return Partitions(path, tolerant=tolerant)

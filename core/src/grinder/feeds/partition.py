@@ -16,8 +16,7 @@ from grinder.feeds.columns import FIELD_ORDER, FIELD_ORDER_HASH, SCHEMA_VERSION
 from grinder.feeds.feed import InputInfo
 from grinder.instruments import Instrument
 
-MANIFEST: Final = "recording.json"
-_NAME: Final = re.compile(r"(\d{1,16})-(\d{1,16})_(\d{1,9})\.parquet")
+_NAME: Final = re.compile(r"(\d{1,16})-(\d{1,16})_(\d{1,9})(?:-(\d{1,9}))?\.parquet")
 _FOLDERS: Final = re.compile(r"date=\d{4}-\d{2}-\d{2}/hour=\d{2}")
 MAX_JSON: Final = 64 << 20
 """Largest sidecar or manifest that is read, in bytes."""
@@ -102,11 +101,6 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         return sha256(msgspec.json.encode((self.markets, self.instruments), order="sorted")).hexdigest()
 
 
-def is_recording(path: Path) -> bool:
-    """Whether a directory is a recording."""
-    return (path / MANIFEST).is_file()
-
-
 def folder_of(root: Path, local_ns: int) -> Path:
     """The folder of the hour of a local time."""
     from datetime import UTC, datetime
@@ -115,9 +109,16 @@ def folder_of(root: Path, local_ns: int) -> Path:
     return root / f"date={hour:%Y-%m-%d}" / f"hour={hour:%H}"
 
 
-def name_of(sidecar: Sidecar) -> str:
-    """The name of a partition's file."""
-    return f"{sidecar.min_ts}-{sidecar.max_ts}_{sidecar.row_count}.parquet"
+def name_of(sidecar: Sidecar, ordinal: int = 1) -> str:
+    """The name of a partition's file; an ordinal from 2 on tells those apart that are alike in times and rows."""
+    more = f"-{ordinal}" if ordinal > 1 else ""
+    return f"{sidecar.min_ts}-{sidecar.max_ts}_{sidecar.row_count}{more}.parquet"
+
+
+def ordinal_of(path: Path) -> int:
+    """The ordinal in the name of a partition's file."""
+    match = _NAME.fullmatch(path.name)
+    return int(match[4] or 1) if match else 0
 
 
 def partition_files(root: Path) -> Iterator[Path]:

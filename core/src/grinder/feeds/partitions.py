@@ -16,7 +16,8 @@ from grinder.errors import InputError
 from grinder.feeds.columns import FIELD_ORDER_HASH, SCHEMA_VERSION, arrow, events_of, schema
 from grinder.feeds.damage import FrameError
 from grinder.feeds.feed import InputInfo
-from grinder.feeds.partition import MANIFEST, Manifest, Sidecar, name_of, partition_files, read_json
+from grinder.feeds.partition import Manifest, Sidecar, name_of, ordinal_of, partition_files, read_json
+from grinder.feeds.source import MANIFEST
 from grinder.instruments import Instrument
 from grinder.types import MarketEvent
 
@@ -24,7 +25,7 @@ MAX_ROWS: Final = 5_000_000
 """Most rows of a partition that is read."""
 MAX_BYTES: Final = 2 << 30
 """Most bytes that a partition may unpack to."""
-BATCH: Final = 8_192
+BATCH: Final = 2_048
 """Rows that are in memory at once as Python values."""
 _HINT: Final = "record it again, or run with --tolerant to leave the partition out"
 
@@ -185,7 +186,7 @@ def _difference(path: Path, sidecar: Sidecar, config_hash: str) -> str:
         return f"its columns are of another version ({sidecar.schema_ver}, readable is {SCHEMA_VERSION})"
     if features.config_hash != config_hash:
         return "it belongs to another recording: its sidecar names other venue rules than the manifest"
-    if path.name != name_of(sidecar):
+    if path.name != name_of(sidecar, ordinal_of(path)):
         return f"its sidecar is of {name_of(sidecar)}"
     with path.open("rb") as file:
         if file_digest(file, "sha256").hexdigest() != sidecar.sha256:

@@ -8,8 +8,7 @@ from io import BufferedReader
 from pathlib import Path
 
 from grinder.errors import ConfigError, InputError
-from grinder.feeds.damage import DamageError
-from grinder.feeds.zipped import UnfitZipError, member_name, unzip
+from grinder.feeds.damage import DamageError, UnfitZipError
 
 _READ = 1 << 18
 """Bytes read from the file at once."""
@@ -63,7 +62,11 @@ def line_blocks(path: Path, on_damage: Callable[[str], None] | None = None) -> I
 def names_of(path: Path) -> tuple[str, ...]:
     """The file's name, and that of the one file in it where it is a sound zip: the name alone, without folders."""
     with open_file(path) as file:
-        inner = member_name(file) if file.peek(4)[:4] == _ZIP else ""
+        if file.peek(4)[:4] != _ZIP:
+            return (path.name,)
+        from grinder.feeds.zipped import member_name
+
+        inner = member_name(file)
     return (path.name, inner) if inner else (path.name,)
 
 
@@ -117,6 +120,8 @@ def _inflated(file: BufferedReader) -> Iterator[bytes]:
     if magic == _ZSTD:
         return _unzstd(chunks)
     if magic == _ZIP:
+        from grinder.feeds.zipped import unzip
+
         return unzip(file)
     return chunks
 

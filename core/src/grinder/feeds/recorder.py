@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from hashlib import file_digest
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +14,6 @@ from grinder.errors import InputError
 from grinder.feeds.columns import FIELDS, PLAIN_TEXT, SCHEMA_VERSION, STEPPED, Row, arrow, row_of, schema
 from grinder.feeds.feed import Feed
 from grinder.feeds.partition import (
-    MANIFEST,
     FeatureSchema,
     Manifest,
     Sidecar,
@@ -24,6 +24,7 @@ from grinder.feeds.partition import (
     replace_file,
     unwritable,
 )
+from grinder.feeds.source import MANIFEST
 
 ROWS: Final = 50_000
 """Most rows of a partition."""
@@ -93,14 +94,19 @@ class Recorder:
         self._rows: list[Row] = []
         self._bytes = 0
         self._hour_end = 0
+        self.stopping = False
         self.rows = self.partitions = self.size = self.first_ns = self.last_ns = 0
         new_folder(root)
         self._write_manifest()
 
-    def run(self, progress: Callable[[int, int], None] | None = None) -> Recorded:
-        """Record to the end of the feed, or of the duration.
+    def stop(self) -> None:
+        """End at the next event, with everything that has come written; the recording is not complete then."""
+        self.stopping = True
 
-        Whatever ends it early (an interrupt, damaged input), what has come until then is kept and can be replayed.
+    def run(self, progress: Callable[[int, int], None] | None = None) -> Recorded:
+        """Record to the end of the feed, or of the duration, or until it is stopped.
+
+        When damaged input ends it early, what has come until then is kept and can be replayed.
 
         Args:
             progress: called with (event time, events) after every partition.
@@ -109,21 +115,19 @@ class Recorder:
             InputError: the feed is damaged.
             StateError: the disk does not take it.
         """
-        complete = False
         try:
             self._take_all(progress)
-            complete = True
         finally:
             self._flush()
-            if complete:
-                self._manifest = msgspec.structs.replace(
-                    self._manifest,
-                    complete=True,
-                    rows=self.rows,
-                    partitions=self.partitions,
-                    skipped=dict(self._feed.skipped),
-                )
-                self._write_manifest()
+        if not self.stopping:
+            self._manifest = msgspec.structs.replace(
+                self._manifest,
+                complete=True,
+                rows=self.rows,
+                partitions=self.partitions,
+                skipped=dict(self._feed.skipped),
+            )
+            self._write_manifest()
         return self.recorded()
 
     def recorded(self) -> Recorded:
@@ -141,39 +145,35 @@ class Recorder:
         )
 
     def _take_all(self, progress: Callable[[int, int], None] | None) -> None:
-        markets, rows, most = self._feed.markets, self._rows, self._most
+        markets, most = self._feed.markets, self._most
         until = 0
         for seq, event in enumerate(self._feed):
             local = event.local_ns
             if not until:
                 self.first_ns = local
                 until = local + self._duration if self._duration else 1 << 63
-            if local >= until:
+            if local >= until or self.stopping:
                 return
-            if local >= self._hour_end or len(rows) >= most or self._bytes >= _BYTES:
+            if local >= self._hour_end or len(self._rows) >= most or self._bytes >= _BYTES:
                 self._flush()
                 self._hour_end = (local // _HOUR_NS + 1) * _HOUR_NS
                 if progress is not None:
                     progress(local, seq)
             row = row_of(event, markets[event.symbol], seq)
-            rows.append(row)
+            self._rows.append(row)
             if row[_BIDS] is not None:
                 self._bytes += len(row[_BIDS]) + len(row[_ASKS])
 
     def _flush(self) -> None:
         """Write the rows that are held, as one partition."""
-        while self._rows:
-            rows = self._rows
-            sidecar = self._sidecar(rows)
-            path = folder_of(self._root, sidecar.first_ns) / name_of(sidecar)
-            while path.exists():
-                # So many events in so few milliseconds that the name is taken: one row fewer makes another.
-                rows = rows[:-1]
-                sidecar = self._sidecar(rows)
-                path = path.with_name(name_of(sidecar))
-            self._write(path, rows, sidecar)
-            del self._rows[: len(rows)]
-        self._bytes = 0
+        rows, self._rows, self._bytes = self._rows, [], 0
+        if not rows:
+            return
+        sidecar = self._sidecar(rows)
+        folder = folder_of(self._root, sidecar.first_ns)
+        # Names are taken only where a partition does not reach from one millisecond to the next.
+        names = (name_of(sidecar, ordinal) for ordinal in count(1))
+        self._write(next(path for name in names if not (path := folder / name).exists()), rows, sidecar)
 
     def _sidecar(self, rows: list[Row]) -> Sidecar:
         markets = self._manifest.markets
@@ -205,7 +205,7 @@ class Recorder:
             text = msgspec.json.format(msgspec.json.encode(msgspec.structs.replace(sidecar, sha256=digest)))
             replace_file(path.with_suffix(".json"), text + b"\n")
             commit(temporary, path)
-        except OverflowError as error:
+        except (OverflowError, arrow().ArrowInvalid) as error:
             message = f"an event between {sidecar.min_ts} and {sidecar.max_ts} ms has a number of more than 64 bits"
             raise InputError(str(path), 0, f"{message}; it cannot be recorded") from error
         except OSError as error:

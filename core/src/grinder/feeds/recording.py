@@ -66,7 +66,7 @@ class Recording:
         self._head = Head(str(path), names_of(path), first[:_HEAD_LINES])
         self._layout = self._recognise()
         self._survey = survey = self._layout.survey(self._head, _chain(first, blocks), self._rejecter(self.damage))
-        if not survey.symbols and not survey.instruments:
+        if not (survey.symbols and survey.first_ns) and not survey.instruments:
             raise InputError(str(path), 0, "no market data that can be used is in the file")
         self.info = InputInfo(
             path=str(path),

@@ -44,7 +44,7 @@ def decimal(text: str) -> str:
     Raises:
         FrameError: it is no number from 0 to 1e18.
     """
-    if not _DECIMAL.fullmatch(text):
+    if not _DECIMAL.fullmatch(text) or not float(text) <= 1e18:
         raise FrameError("number", f"a price or quantity is {text[:40]!r}, not a number from 0 to 1e18")
     return text
 

@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from typing import Protocol
+from pathlib import Path
+from typing import Final, Protocol
 
 from grinder.feeds.feed import InputInfo
 from grinder.instruments import Instrument
 from grinder.types import MarketEvent
+
+MANIFEST: Final = "recording.json"
+"""What a directory that is a recording has in it."""
+
+
+def is_recording(path: Path) -> bool:
+    """Whether a path is a directory that is a recording."""
+    return (path / MANIFEST).is_file()
 
 
 class Source(Protocol):

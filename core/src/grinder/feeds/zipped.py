@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from io import BufferedReader
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
-from grinder.feeds.damage import DamageError
+from grinder.feeds.damage import DamageError, UnfitZipError
 
 _READ = 1 << 18
 """Bytes asked of the zip at once."""
@@ -18,10 +18,6 @@ MAX_RATIO = 200
 _SMALL = 1 << 20
 """Up to this size no ratio is too high."""
 _ENCRYPTED = 1
-
-
-class UnfitZipError(Exception):
-    """A sound zip, but not of one file of market data; the text says why and what to do."""
 
 
 def unzip(file: BufferedReader) -> Iterator[bytes]:
