@@ -160,14 +160,22 @@ def zipped_rows(count=2_000):
     return [AGG, *(agg(n, n + 1) for n in range(count))]
 
 
-def test_a_zip_must_hold_exactly_one_file(tmp_path):
+@pytest.mark.parametrize("members", [[f"{STEM}.csv", "notes.txt"], [f"{STEM}.csv", f"{STEM}.csv"], ["folder/"]])
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_zip_must_hold_exactly_one_file(tmp_path, members):
     path = tmp_path / f"{STEM}.zip"
-    for members in ([], ["a.csv", "b.csv"], ["folder/"]):
-        with zipfile.ZipFile(path, "w") as archive:
-            for member in members:
-                archive.writestr(member, "x\n")
-        with pytest.raises(InputError, match=r"exactly one file|unknown format"):
-            open_recordings([path])
+    with zipfile.ZipFile(path, "w") as archive:
+        for member in members:
+            archive.writestr(member, "\n".join(zipped_rows(5)))
+    with pytest.raises(InputError, match=r"a zip with . entries; it must hold exactly one file"):
+        list(open_recordings([path]))
+
+
+def test_an_empty_zip_is_no_recording(tmp_path):
+    path = tmp_path / f"{STEM}.zip"
+    zipfile.ZipFile(path, "w").close()
+    with pytest.raises(InputError, match="unknown format"):
+        open_recordings([path])
 
 
 def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):

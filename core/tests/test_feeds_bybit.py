@@ -119,7 +119,7 @@ def test_books_prints_and_mark_prices(tmp_path):
     events = list(feed)
     assert [type(event) for event in events] == [BookSnapshot, BookDelta, Trade, Trade, MarkPrice, MarkPrice]
     snapshot, delta, one, two, first, second = events
-    assert snapshot.restarts
+    assert snapshot.last_id == 7
     assert (delta.first_id, delta.last_id, delta.prev_id) == (8, 8, 7)
     assert delta.exchange_ns == (MS0 + 140) * 10**6
     assert delta.local_ns == (MS0 + 200) * 10**6

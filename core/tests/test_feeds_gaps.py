@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from hashlib import sha256
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from grinder.cli.main import invoke
@@ -110,6 +113,20 @@ def test_partitions_that_differ_from_their_sidecars_are_errors(tmp_path, damage)
     report = scan(tmp_path, 60_000)
     assert len(report.errors) == 1
     assert invoke(["data", "gaps", "--root", str(tmp_path)]) == 3
+
+
+def test_a_hostile_partition_is_an_error_too(tmp_path):
+    root = tmp_path / "x"
+    Recorder(root, Prints(BTCUSDT=[0, 10])).run()
+    (path,) = root.rglob("*.parquet")
+    table = pq.read_table(path, partitioning=None)
+    at = table.column_names.index("local_ns")
+    pq.write_table(table.set_column(at, "local_ns", pa.array([None, 5], pa.int64())), path)
+    beside = path.with_suffix(".json")
+    digest = sha256(path.read_bytes()).hexdigest()
+    beside.write_text(json.dumps(json.loads(beside.read_text()) | {"sha256": digest}))
+    (problem,) = scan(root, 1).errors
+    assert "no local time" in problem.message
 
 
 def test_exit_codes_output_and_json(tmp_path, capsys):

@@ -86,7 +86,7 @@ def market_events(draw):
         symbol, exchange = draw(symbols), draw(st.sampled_from([0, local - 5]))
         event = draw(
             st.one_of(
-                st.builds(BookSnapshot, *map(st.just, (symbol, exchange, local)), ids, levels, levels, st.booleans()),
+                st.builds(BookSnapshot, *map(st.just, (symbol, exchange, local)), ids, levels, levels),
                 st.builds(
                     BookDelta,
                     *map(st.just, (symbol, exchange, local)),
@@ -301,7 +301,7 @@ recorder.Recorder(Path(sys.argv[1]), Synthetic(1, duration_ns=3_000_000_000), ro
 """
 
 
-@pytest.mark.parametrize("steps", [1, 2, 3, 4, 5, 6, 9])
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 6])
 def test_killed_at_any_step_what_is_there_replays(tmp_path, steps):
     root = tmp_path / "x"
     done = subprocess.run([sys.executable, "-c", KILLED, str(root), str(steps)], check=False)
@@ -335,10 +335,10 @@ def root(tmp_path):
     return root
 
 
-def rewrite(path, change):
+def rewrite(path, change, **options):
     """Change a partition's rows and let its sidecar vouch for it: what only a hostile hand does."""
     table = change(pq.read_table(path, partitioning=None))
-    pq.write_table(table, path)
+    pq.write_table(table, path, **options)
     beside = path.with_suffix(".json")
     sidecar = json.loads(beside.read_text()) | {"sha256": sha256(path.read_bytes()).hexdigest()}
     beside.write_text(json.dumps(sidecar))
@@ -351,6 +351,13 @@ def put(name, values, kind=None):
         return table.set_column(at, field, pa.array(values, field.type))
 
     return change
+
+
+def unreadable_text(table):
+    """Bytes that are no UTF-8, in a column of strings."""
+    length = pa.array([b"\xff\xfe"] * table.num_rows, pa.binary())
+    spoilt = pa.Array.from_buffers(pa.string(), table.num_rows, length.buffers())
+    return table.set_column(table.column_names.index("price"), pa.field("price", pa.string()), spoilt)
 
 
 def test_any_flipped_byte_is_found(root):
@@ -427,6 +434,7 @@ def test_spoilt_and_missing_json_is_found(root, name, content):
         (put("local_ns", [T0 - at for at in range(10)]), "its time goes back"),
         (put("symbol", ["XRPUSDT"] * 10), "its symbol is not of the recording"),
         (put("symbol", [None] * 10), "its symbol is not of the recording"),
+        (unreadable_text, "cannot be read: .*UTF8"),
     ],
 )
 def test_a_hostile_partition_with_a_sidecar_that_vouches_for_it(root, change, text):
@@ -449,6 +457,17 @@ def test_hostile_levels(tmp_path, text):
     rewrite(partitions(root)[0], put("bids", [text]))
     with pytest.raises(InputError, match="row 1: "):
         list(open_recordings([root]))
+
+
+def test_a_partition_without_statistics_is_refused(root):
+    rewrite(partitions(root)[0], lambda table: table, write_statistics=False)
+    with pytest.raises(InputError, match="does not say from when to when"):
+        open_recordings([root])
+
+
+def test_nothing_to_record_is_an_error(tmp_path):
+    with pytest.raises(InputError, match="no events; nothing was recorded"):
+        record(tmp_path / "x", [])
 
 
 def test_rows_and_bytes_are_capped_before_they_are_read(root, monkeypatch):

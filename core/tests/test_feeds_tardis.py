@@ -43,7 +43,7 @@ def test_rows_of_one_local_time_are_one_message(tmp_path):
     assert feed.inputs[0].format == "binance-usdm tardis"
     snapshot, first, second = feed
     assert snapshot == BookSnapshot(
-        "BTCUSDT", (T0 - 900) * 1000, T0 * 1000, 1, [("100", "1"), ("99", "2")], [("101", "3")], restarts=True
+        "BTCUSDT", (T0 - 900) * 1000, T0 * 1000, 1, [("100", "1"), ("99", "2")], [("101", "3")]
     )
     assert first == BookDelta("BTCUSDT", (T0 - 890) * 1000, (T0 + 10) * 1000, 2, 2, 1, [("100", "0")], [("101", "4")])
     assert (second.first_id, second.prev_id, second.bids, second.asks) == (3, 2, [("98", "5")], [])

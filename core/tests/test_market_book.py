@@ -234,34 +234,3 @@ def test_removed_levels_are_purged_and_do_not_come_back(seed, side):
     live = sum(1 for qty in naive.values() if qty)
     assert len(ladder.quantities) <= 2 * live + 2_400
     assert len(ladder.top(10**6)) == live
-
-
-def restart(last_id, price="50.0"):
-    return BookSnapshot("BTCUSDT", 0, 0, last_id, [(price, "1")], [("101.0", "2")], restarts=True)
-
-
-@pytest.mark.parametrize("last_id", [1, 101, 500])
-def test_a_snapshot_that_restarts_replaces_the_book_whatever_its_id(last_id):
-    book = synced()
-    book.apply_snapshot(restart(last_id))
-    assert book.last_id == last_id
-    assert book.top(Side.BUY, 9) == ((50.0, 1.0),)
-    book.apply_delta(delta(last_id + 1, last_id + 1, last_id, bids=[("49.0", "1")]))
-    assert not book.gap
-    assert book.top(Side.BUY, 9) == ((50.0, 1.0), (49.0, 1.0))
-
-
-def test_what_waited_for_a_snapshot_is_of_no_use_after_a_restart():
-    book = synced()
-    book.apply_delta(delta(200, 200, 199, bids=[("99.5", "1")]))
-    assert book.gap
-    book.apply_snapshot(restart(1))
-    assert not book.gap
-    assert book.top(Side.BUY, 9) == ((50.0, 1.0),)
-
-
-def test_the_diff_after_a_restart_must_follow_it():
-    book = Book()
-    book.apply_snapshot(restart(7))
-    book.apply_delta(delta(9, 9, 8))
-    assert book.gap

@@ -129,11 +129,7 @@ FINAL_STATES = frozenset(
 
 
 class BookSnapshot(msgspec.Struct, frozen=True, gc=False):
-    """A whole book. ``last_id`` is the update id that it contains.
-
-    ``restarts`` where the venue sends it among the updates of the book (Bybit): it takes the place of all that came
-    before it, whatever its id. Elsewhere (REST) it may be older than the updates that have arrived.
-    """
+    """A whole book. ``last_id`` is the update id that it contains."""
 
     symbol: str
     exchange_ns: int
@@ -141,7 +137,6 @@ class BookSnapshot(msgspec.Struct, frozen=True, gc=False):
     last_id: int
     bids: Sequence[Level]
     asks: Sequence[Level]
-    restarts: bool = False
 
 
 class BookDelta(msgspec.Struct, frozen=True, gc=False):

@@ -157,21 +157,24 @@ def _check_sequence(what: str, symbol: str, at: int, last: int) -> None:
 
 def _book(symbol: str) -> Handler:
     last = -1
+    ahead = 0  # how far update ids are ahead of the venue's count, which begins anew when the venue restarts
 
     def handle(payload: bytes, local: int) -> Sequence[MarketEvent]:
-        nonlocal last
+        nonlocal last, ahead
         frame = wire.decode_book(payload)
         wire.check_book(payload)
         data = frame.data
         _check(symbol, data.s, frame.ts, local)
         exchange = (frame.cts or frame.ts) * NS_PER_MS
         if frame.type == "snapshot":
-            # It takes the place of the book at any time, and counts from 1 again after a restart of the venue.
+            if data.u <= last:
+                ahead += last + 1 - data.u
             last = data.u
-            return (BookSnapshot(symbol, exchange, local, data.u, data.b, data.a, restarts=True),)
+            return (BookSnapshot(symbol, exchange, local, data.u + ahead, data.b, data.a),)
         _check_sequence("orderbook", symbol, data.u, last)
         last = data.u
-        return (BookDelta(symbol, exchange, local, data.u, data.u, data.u - 1, data.b, data.a),)
+        update_id = data.u + ahead
+        return (BookDelta(symbol, exchange, local, update_id, update_id, update_id - 1, data.b, data.a),)
 
     return handle
 

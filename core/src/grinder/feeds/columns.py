@@ -46,7 +46,6 @@ EXACT: Final = (
     ("qty", "string"),
     ("bids", "string"),
     ("asks", "string"),
-    ("restarts", "bool"),
     ("mark", "string"),
     ("index", "string"),
     ("funding_rate", "string"),
@@ -102,35 +101,35 @@ def _top_row(e: TopOfBook, src: str, seq: int) -> Row:
     numbers = (float(e.bid), float(e.bid_qty), float(e.ask), float(e.ask_qty))
     texts = (e.bid, e.bid_qty, e.ask, e.ask_qty)
     head = (e.local_ns // 1_000_000, e.symbol, *numbers, None, None, None, "top", src, seq)
-    return (*head, e.local_ns, e.exchange_ns, None, e.update_id, None, None, *texts, *_N4, *_N7)
+    return (*head, e.local_ns, e.exchange_ns, None, e.update_id, None, None, *texts, *_N4, *_N6)
 
 
 def _trade_row(e: Trade, src: str, seq: int) -> Row:
     head = (e.local_ns // 1_000_000, e.symbol, *_N4, float(e.price), float(e.qty), e.taker.value, "trade", src, seq)
-    return (*head, e.local_ns, e.exchange_ns, *_N3, str(e.trade_id), *_N4, e.price, e.qty, *_N2, *_N7)
+    return (*head, e.local_ns, e.exchange_ns, *_N3, str(e.trade_id), *_N4, e.price, e.qty, *_N2, *_N6)
 
 
 def _delta_row(e: BookDelta, src: str, seq: int) -> Row:
     head = (e.local_ns // 1_000_000, e.symbol, *_N7, "delta", src, seq)
     ids = (e.first_id, e.last_id, e.prev_id)
-    return (*head, e.local_ns, e.exchange_ns, *ids, *_N7, _encode(e.bids), _encode(e.asks), *_N7)
+    return (*head, e.local_ns, e.exchange_ns, *ids, *_N7, _encode(e.bids), _encode(e.asks), *_N6)
 
 
 def _snapshot_row(e: BookSnapshot, src: str, seq: int) -> Row:
     head = (e.local_ns // 1_000_000, e.symbol, *_N7, "snapshot", src, seq)
     levels = (_encode(e.bids), _encode(e.asks))
-    return (*head, e.local_ns, e.exchange_ns, None, e.last_id, None, *_N7, *levels, e.restarts, *_N6)
+    return (*head, e.local_ns, e.exchange_ns, None, e.last_id, None, *_N7, *levels, *_N6)
 
 
 def _mark_row(e: MarkPrice, src: str, seq: int) -> Row:
     head = (e.local_ns // 1_000_000, e.symbol, *_N7, "mark", src, seq)
     values = (e.mark, e.index, e.funding_rate, e.next_funding_ns)
-    return (*head, e.local_ns, e.exchange_ns, *_N12, None, *values, None, None)
+    return (*head, e.local_ns, e.exchange_ns, *_N12, *values, None, None)
 
 
 def _status_row(e: FeedStatus, src: str, seq: int) -> Row:
     head = (e.local_ns // 1_000_000, e.symbol, *_N7, "status", src, seq)
-    return (*head, e.local_ns, None, *_N12, None, *_N4, e.connected, e.detail)
+    return (*head, e.local_ns, None, *_N12, *_N4, e.connected, e.detail)
 
 
 _ROWS: Final[Mapping[type, Callable[..., Row]]] = {
@@ -241,10 +240,10 @@ def _deltas(c: _Lists) -> Callable[[int], BookDelta]:
 
 def _snapshots(c: _Lists) -> Callable[[int], BookSnapshot]:
     def make(at: int) -> BookSnapshot:
-        local, exchange, last, restarts = c["local_ns"][at], c["exchange_ns"][at], c["last_id"][at], c["restarts"][at]
-        _whole(local, exchange, last, restarts)
+        local, exchange, last = c["local_ns"][at], c["exchange_ns"][at], c["last_id"][at]
+        _whole(local, exchange, last)
         levels = (_levels(c["bids"][at]), _levels(c["asks"][at]))
-        return BookSnapshot(c["symbol"][at], exchange, local, last, *levels, restarts=restarts)
+        return BookSnapshot(c["symbol"][at], exchange, local, last, *levels)
 
     return make
 

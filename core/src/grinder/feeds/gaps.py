@@ -150,14 +150,14 @@ def _scan_file(path: Path, report: Report, spans: dict[tuple[str, str], list[_Sp
 
 def _follow(times: Iterable[tuple[str, int]], file: str, report: Report, known: dict[str, _Span]) -> None:
     """Note the silences in a run of times, and where each symbol's data begins and ends."""
-    threshold = report.threshold_ms * NS_PER_MS
+    silent_ns = report.threshold_ms * NS_PER_MS
     for symbol, local in times:
         span = known.get(symbol)
         if span is None:
             known[symbol] = _Span(file, local, local)
             continue
-        if local - span.last_ns > threshold:
-            report.gaps.append(_gap(file, symbol, span.last_ns, local))
+        if local - span.last_ns > silent_ns:
+            _note(report, file, symbol, span.last_ns, local)
         span.last_ns = local
 
 
@@ -166,10 +166,12 @@ def _between(symbol: str, found: list[_Span], report: Report) -> None:
     found.sort(key=lambda span: span.first_ns)
     last = found[0].last_ns
     for span in found[1:]:
-        if span.first_ns - last > report.threshold_ms * NS_PER_MS:
-            report.gaps.append(_gap(span.file, symbol, last, span.first_ns))
+        _note(report, span.file, symbol, last, span.first_ns)
         last = max(last, span.last_ns)
 
 
-def _gap(file: str, symbol: str, start: int, end: int) -> Gap:
-    return Gap(file, symbol, (end - start) // NS_PER_MS, start // NS_PER_MS, end // NS_PER_MS)
+def _note(report: Report, file: str, symbol: str, start: int, end: int) -> None:
+    """Note a silence if it is a gap; in ms, as the report has it."""
+    start, end = start // NS_PER_MS, end // NS_PER_MS
+    if end - start > report.threshold_ms:
+        report.gaps.append(Gap(file, symbol, end - start, start, end))

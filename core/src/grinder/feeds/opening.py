@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from heapq import merge
 from operator import attrgetter
 from pathlib import Path
@@ -48,14 +48,15 @@ def open_recordings(paths: Sequence[Path], *, symbols: Sequence[str] = (), toler
     markets = {symbol: market for source in sources for symbol, market in source.markets.items()}
     missing = sorted(set(symbols) - markets.keys())
     if missing or not markets:
-        there = ", ".join(sorted(markets)) or "none"
-        raise ConfigError(f"no data of {', '.join(missing) or 'any symbol'} is recorded; there is {there}")
+        raise ConfigError(
+            f"no data of {_shown(missing) or 'any symbol'} is recorded; there is {_shown(markets) or 'none'}"
+        )
     wanted = tuple(sorted(set(symbols) or markets))
     unknown = [symbol for symbol in wanted if symbol not in rules.get(markets[symbol], {})]
     if unknown:
         known = TABLES.get(markets[unknown[0]], {})
         raise ConfigError(
-            f"venue rules of {', '.join(unknown)} are unknown: no recording holds an exchangeInfo or instruments-info "
+            f"venue rules of {_shown(unknown)} are unknown: no recording holds an exchangeInfo or instruments-info "
             f"with it, and it is not in the table that is shipped ({', '.join(known)}); record it too, name a file "
             f"with the venue's answer besides, or name other symbols"
         )
@@ -130,12 +131,17 @@ def _refuse_overlap(sources: Sequence[Source]) -> None:
                 markets = (other.markets[symbol], one.markets[symbol])
                 if markets[0] != markets[1]:
                     raise ConfigError(
-                        f"{names} hold {symbol} of two markets ({', '.join(markets)}); replay them one by one"
+                        f"{names} hold {_shown([symbol])} of two markets ({', '.join(markets)}); replay them one by one"
                     )
             apart = one.info.last_ns < other.info.first_ns or other.info.last_ns < one.info.first_ns
             told = sorted(one.tells & other.tells)
             if told and not apart:
-                raise ConfigError(f"{names} both hold {told[0]} at the same time; name one of them")
+                raise ConfigError(f"{names} both hold {_shown(told[:1])} at the same time; name one of them")
+
+
+def _shown(symbols: Iterable[str]) -> str:
+    """Symbols for a message; they come from files, and may be anything."""
+    return ", ".join(symbol if symbol.isprintable() else ascii(symbol) for symbol in sorted(symbols))
 
 
 def _rules(sources: Sequence[Source]) -> dict[str, dict[str, Instrument]]:

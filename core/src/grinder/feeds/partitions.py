@@ -105,12 +105,11 @@ class Partitions:
         Raises:
             InputError: a row is damaged and the recording is not read tolerantly.
         """
-        known = self.markets
         previous = 0
         for part in self.parts:
             reject = self._rejecter(part, skipped)
-            for number, event in _rows(part.path, reject):
-                if event.symbol not in known or event.local_ns < previous:
+            for number, event in self._rows(part, reject, skipped):
+                if event.symbol not in self._symbols or event.local_ns < previous:
                     reject(number, FrameError("invalid", "its symbol is not of the recording, or its time goes back"))
                     continue
                 previous = event.local_ns
@@ -134,6 +133,21 @@ class Partitions:
             counts[error.kind] += 1
 
         return reject
+
+    def _rows(
+        self, part: Part, reject: Callable[[int, FrameError], None], skipped: Counter[str]
+    ) -> Iterator[tuple[int, MarketEvent]]:
+        """Number (from 1) and event of every row of a partition."""
+        begin = 1
+        try:
+            for batch in _batches(part.path):
+                for at, event in events_of(batch, partial(_shifted, reject, begin)):
+                    yield begin + at, event
+                begin += batch.num_rows
+        except InputError:
+            if not self._tolerant:
+                raise
+            skipped["partition"] += 1
 
     def _sound_parts(self) -> Iterator[Part]:
         config_hash = self.manifest.config_hash
@@ -173,7 +187,7 @@ def check_part(path: Path, config_hash: str) -> Part:
     try:
         problem = _difference(path, sidecar, config_hash) or _content(path, sidecar)
     except (arrow().ArrowException, OSError, ValueError) as error:
-        problem = f"cannot be read: {str(error)[:200]}"
+        problem = f"it cannot be read: {str(error)[:200]!r}"
     if problem:
         raise InputError(str(path), 0, f"{problem}; {_HINT}")
     return Part(path, sidecar)
@@ -207,6 +221,8 @@ def _content(path: Path, sidecar: Sidecar) -> str:
     if not metadata.schema.to_arrow_schema().equals(schema()):
         return "its columns are not those of a recording"
     times = [group.column(0).statistics for group in groups]
+    if not all(each is not None and each.has_min_max for each in times):
+        return "it does not say from when to when it is"
     first, last = min(each.min for each in times), max(each.max for each in times)
     if (first, last) != (sidecar.min_ts, sidecar.max_ts):
         return f"its times are {first} to {last} ms, its sidecar says {sidecar.min_ts} to {sidecar.max_ts}"
@@ -220,16 +236,9 @@ def part_times(path: Path) -> Iterator[tuple[str, int]]:
         InputError: it cannot be read.
     """
     for batch in _batches(path, ["symbol", "local_ns"]):
+        if batch.column("symbol").null_count or batch.column("local_ns").null_count:
+            raise InputError(str(path), 0, f"a row has no symbol or no local time; {_HINT}")
         yield from zip(batch.column("symbol").to_pylist(), batch.column("local_ns").to_pylist(), strict=True)
-
-
-def _rows(path: Path, reject: Callable[[int, FrameError], None]) -> Iterator[tuple[int, MarketEvent]]:
-    """Number (from 1) and event of every row."""
-    begin = 1
-    for batch in _batches(path):
-        for at, event in events_of(batch, partial(_shifted, reject, begin)):
-            yield begin + at, event
-        begin += batch.num_rows
 
 
 def _shifted(reject: Callable[[int, FrameError], None], begin: int, at: int, error: FrameError) -> None:
@@ -241,6 +250,8 @@ def _batches(path: Path, columns: list[str] | None = None) -> Iterator[Any]:
 
     try:
         with parquet.ParquetFile(path) as file:
-            yield from file.iter_batches(BATCH, columns=columns, use_threads=False)
+            for batch in file.iter_batches(BATCH, columns=columns, use_threads=False):
+                batch.validate(full=True)
+                yield batch
     except (arrow().ArrowException, OSError) as error:
-        raise InputError(str(path), 0, f"cannot be read: {str(error)[:200]}; {_HINT}") from error
+        raise InputError(str(path), 0, f"cannot be read: {str(error)[:200]!r}; {_HINT}") from error

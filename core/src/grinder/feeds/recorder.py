@@ -112,13 +112,15 @@ class Recorder:
             progress: called with (event time, events) after every partition.
 
         Raises:
-            InputError: the feed is damaged.
+            InputError: the feed is damaged, or has no events.
             StateError: the disk does not take it.
         """
         try:
             self._take_all(progress)
         finally:
             self._flush()
+        if not self.rows:
+            raise InputError(str(self._root), 0, "the feed has no events; nothing was recorded, name other recordings")
         if not self.stopping:
             self._manifest = msgspec.structs.replace(
                 self._manifest,

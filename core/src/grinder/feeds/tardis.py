@@ -161,7 +161,7 @@ class _Books:
         begins = snapshot and symbol not in self._beginning
         (self._beginning.add if snapshot else self._beginning.discard)(symbol)
         if begins:
-            return BookSnapshot(symbol, self._exchange_ns, local, at, bids, asks, restarts=True)
+            return BookSnapshot(symbol, self._exchange_ns, local, at, bids, asks)
         return BookDelta(symbol, self._exchange_ns, local, at, at, last, bids, asks)
 
 

@@ -19,7 +19,7 @@ class Book:
     ``prev_id`` must be the ``last_id`` before it. Spot (``prev_id`` -1): ``first_id`` must follow the
     ``last_id`` before it, and the first diff may overlap the snapshot. When the chain breaks, ``gap`` is True
     until a new snapshot; diffs are then still applied, since they state absolute quantities, and are held back
-    as well for the snapshot to come. Bybit: every diff follows the ``last_id`` before it, and snapshots restart.
+    as well for the snapshot to come.
 
     Attributes:
         ready: a snapshot has been applied.
@@ -46,12 +46,9 @@ class Book:
     def apply_snapshot(self, snapshot: BookSnapshot) -> None:
         """Start from a whole book, then apply the diffs that waited for it.
 
-        A snapshot older than a book without a gap is ignored: the book contains it. One that restarts the sequence
-        never is, and no diff from before it is of use.
+        A snapshot older than a book without a gap is ignored: the book contains it.
         """
-        if snapshot.restarts:
-            self._waiting.clear()
-        elif self.ready and not self.gap and snapshot.last_id <= self.last_id:
+        if self.ready and not self.gap and snapshot.last_id <= self.last_id:
             return
         self._bids.replace(snapshot.bids)
         self._asks.replace(snapshot.asks)
