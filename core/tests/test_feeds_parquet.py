@@ -272,7 +272,7 @@ def test_damaged_input_leaves_what_came_before_it(tmp_path):
         Recorder(tmp_path / "x", feed, rows=3).run()
     again = open_recordings([tmp_path / "x"])
     assert [event.trade_id for event in again] == list(range(7))
-    assert again.inputs[0].format == "parquet recording (interrupted)"
+    assert again.inputs[0].format == "binance-usdm recording, interrupted"
 
 
 def test_a_recording_that_is_stopped_is_whole_so_far(tmp_path):
@@ -370,13 +370,13 @@ def test_any_flipped_byte_is_found(root):
         assert caught.value.path == str(path)
     feed = open_recordings([root], tolerant=True)
     assert [event.trade_id for event in feed] == [*range(10), *range(20, 30)]
-    assert feed.skipped == {"partition": 2}
+    assert feed.skipped == {"partition": 1, "missing": 1}
 
 
 @pytest.mark.parametrize("victim", [0, 1, 2])
 def test_a_missing_partition_is_found(root, victim):
     partitions(root)[victim].unlink()
-    with pytest.raises(InputError, match=r"rows .* are missing"):
+    with pytest.raises(InputError, match=r"was due; put the partition back|rows were recorded; put"):
         open_recordings([root])
     assert len(list(open_recordings([root], tolerant=True))) == 20
 
@@ -476,6 +476,15 @@ def test_rows_and_bytes_are_capped_before_they_are_read(root, monkeypatch):
         open_recordings([root])
     monkeypatch.setattr("grinder.feeds.partitions.MAX_ROWS", 9)
     with pytest.raises(InputError, match="it has 10 rows"):
+        open_recordings([root])
+
+
+def test_a_doubled_partition_is_found(root):
+    first, *_ = partitions(root)
+    copy = first.with_name(first.name.replace(".parquet", "-2.parquet"))
+    copy.write_bytes(first.read_bytes())
+    copy.with_suffix(".json").write_bytes(first.with_suffix(".json").read_bytes())
+    with pytest.raises(InputError, match="begins with row 0, where row 10 was due"):
         open_recordings([root])
 
 

@@ -104,7 +104,7 @@ def test_a_run_on_a_recording_is_the_run_on_its_source(tmp_path, source, capsys)
     assert one["fills"] > 0
     for key in ("decisions_sha256", "fills_sha256", "decisions", "pnl", "feed"):
         assert one[key] == two[key], key
-    assert open_recordings([recording]).inputs[0].format == "parquet recording"
+    assert open_recordings([recording]).inputs[0].format.endswith(" recording")
     assert invoke(["data", "gaps", "--root", str(recording), "--threshold-ms", "30000"]) == 0
 
 
@@ -121,7 +121,7 @@ def test_an_interrupted_recording_is_whole_so_far(tmp_path):
     assert not recorded["complete"]
     summary = run(tmp_path / "run", "--replay", str(tmp_path / "x"))
     assert summary["events"] == recorded["rows"]
-    assert open_recordings([tmp_path / "x"]).inputs[0].format == "parquet recording (interrupted)"
+    assert open_recordings([tmp_path / "x"]).inputs[0].format == "synthetic recording, interrupted"
 
 
 def test_what_cannot_be_recorded_is_named_with_its_exit_code(tmp_path, capsys):

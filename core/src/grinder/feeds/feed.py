@@ -18,7 +18,7 @@ class InputInfo(msgspec.Struct, frozen=True):
         path: the file, as it was named.
         format: market and kind of file, for instance ``binance-usdm capture``.
         sha256: of the file's bytes.
-        first_ns: local time of the first frame, shift included.
+        first_ns: local time of the first frame, shift included; 0 where there are only venue rules.
         last_ns: local time of the last frame, shift included.
         clock_shift_ns: added to every local time, so that nothing arrives before it happened.
         lines: whole lines in the file.

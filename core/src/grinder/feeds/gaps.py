@@ -114,10 +114,11 @@ def _candidates(root: Path) -> Iterator[Path]:
 
 
 def _scan_partitions(path: Path, report: Report, spans: dict[tuple[str, str], list[_Span]]) -> None:
-    from grinder.feeds.partitions import check_part, part_times
+    from grinder.feeds.partitions import check_part, holes, part_times
 
     manifest = read_json(path / MANIFEST, Manifest)
     report.scanned.append(str(path))
+    before = len(report.errors)
     parts = []
     for file in partition_files(path):
         try:
@@ -125,12 +126,11 @@ def _scan_partitions(path: Path, report: Report, spans: dict[tuple[str, str], li
         except InputError as error:
             report.errors.append(Problem(error.path, error.line, str(error)))
     parts.sort(key=lambda part: part.sidecar.first_seq)
+    if len(report.errors) == before:  # else what is spoilt is missing, too
+        report.errors.extend(Problem(str(path), 0, f"{path}: {hole}; put it back") for hole in holes(manifest, parts))
     known: dict[str, _Span] = {}
     for part in parts:
         _follow(part_times(part.path), str(part.path), report, known)
-    if manifest.complete and sum(part.sidecar.row_count for part in parts) != manifest.rows and not report.errors:
-        message = f"{path}: {manifest.rows} rows were recorded, and partitions are missing; put them back"
-        report.errors.append(Problem(str(path), 0, message))
     for symbol, span in known.items():
         spans.setdefault((manifest.markets.get(symbol, ""), symbol), []).append(span)
 

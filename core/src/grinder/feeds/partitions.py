@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
 from hashlib import file_digest, sha256
@@ -66,13 +66,15 @@ class Partitions:
         self.parts = sorted(self._sound_parts(), key=lambda part: part.sidecar.first_seq)
         if not self.parts:
             raise InputError(str(path), 0, "no whole partition is in the recording; record it again")
-        self._symbols = {symbol for part in self.parts for symbol in part.sidecar.symbols}
+        self._known = frozenset(symbol for part in self.parts for symbol in part.sidecar.symbols)
+        self._symbols = set(self._known)
         self._check_whole()
         sidecars = [part.sidecar for part in self.parts]
         digests = [self.manifest.config_hash, *(each.sha256 for each in sidecars)]
         self.info = InputInfo(
             path=str(path),
-            format="parquet recording" if self.manifest.complete else "parquet recording (interrupted)",
+            format="+".join(sorted(set(self.markets.values())))
+            + (" recording" if self.manifest.complete else " recording, interrupted"),
             sha256=sha256("".join(digests).encode()).hexdigest(),
             first_ns=sidecars[0].first_ns,
             last_ns=sidecars[-1].last_ns,
@@ -109,7 +111,7 @@ class Partitions:
         for part in self.parts:
             reject = self._rejecter(part, skipped)
             for number, event in self._rows(part, reject, skipped):
-                if event.symbol not in self._symbols or event.local_ns < previous:
+                if event.symbol not in self._known or event.local_ns < previous:
                     reject(number, FrameError("invalid", "its symbol is not of the recording, or its time goes back"))
                     continue
                 previous = event.local_ns
@@ -160,21 +162,26 @@ class Partitions:
                 self.damage["partition"] += 1
 
     def _check_whole(self) -> None:
-        """Refuse a recording with a hole in it: a partition that was moved or removed."""
-        manifest = self.manifest
-        due = 0
-        for part in self.parts:
-            sidecar = part.sidecar
-            if sidecar.first_seq != due:
-                self._missing(f"rows {due} to {sidecar.first_seq - 1} are missing before {part.path.name}")
-            due = sidecar.first_seq + sidecar.row_count
-        if manifest.complete and due != manifest.rows:
-            self._missing(f"rows from {due} on are missing: {manifest.rows} were recorded")
+        """Refuse a recording with a hole in it."""
+        found = holes(self.manifest, self.parts)
+        if found and not self._tolerant:
+            raise InputError(str(self._path), 0, f"{found[0]}; put the partition back, or run with --tolerant")
+        if found:
+            self.damage["missing"] += len(found)
 
-    def _missing(self, what: str) -> None:
-        if not self._tolerant:
-            raise InputError(str(self._path), 0, f"{what}; put the partition back, or run with --tolerant")
-        self.damage["partition"] += 1
+
+def holes(manifest: Manifest, parts: Sequence[Part]) -> list[str]:
+    """Where rows of a recording are missing or doubled: a partition was moved, removed or copied."""
+    found = []
+    due = 0
+    for part in parts:
+        first = part.sidecar.first_seq
+        if first != due:
+            found.append(f"{part.path.name} begins with row {first}, where row {due} was due")
+        due = first + part.sidecar.row_count
+    if manifest.complete and due != manifest.rows:
+        found.append(f"the partitions end with row {due - 1}, where {manifest.rows} rows were recorded")
+    return found
 
 
 def check_part(path: Path, config_hash: str) -> Part:

@@ -18,7 +18,10 @@ MANIFEST: Final = "recording.json"
 
 def is_recording(path: Path) -> bool:
     """Whether a path is a directory that is a recording."""
-    return (path / MANIFEST).is_file()
+    try:
+        return (path / MANIFEST).is_file()
+    except OSError:
+        return False
 
 
 class Source(Protocol):
