@@ -295,7 +295,16 @@ def test_empty_files_are_refused(tmp_path, content):
         open_recordings([path])
 
 
-@pytest.mark.parametrize("content", [b"hello\nworld\n", b'{"a":1}\n', b"time,price\n1,2\n", b"\x89PNG\r\n\x1a\n\0\0"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"hello\nworld\n",
+        b'{"a":1}\n',
+        b'{"exchange":"BINANCE","format":2}\n',
+        b"time,price\n1,2\n",
+        b"\x89PNG\r\n\x1a\n\0\0",
+    ],
+)
 def test_unknown_formats_are_refused_with_those_that_are_known(tmp_path, content):
     path = tmp_path / "x"
     path.write_bytes(content)

@@ -66,7 +66,8 @@ def test_rules_of_another_market_do_not_hold(tmp_path, prints):
         {"symbols": 5},
         {"symbols": [5]},
         {"symbols": [SOL | {"filters": []}]},
-        {"retCode": 1, "result": {}},
+        {"retCode": 1, "result": {"category": "linear", "list": [LINEAR | {"priceFilter": {}}]}},
+        {"retCode": 0, "result": {"list": 5, "priceFilter": 1}},
         '{"symbols": [',
         '{"symbols": ' + "[" * 50_000,
     ],
@@ -78,3 +79,18 @@ def test_spoilt_rules_are_named(tmp_path, prints, answer):
     assert caught.value.path == str(path)
     with pytest.raises(InputError, match="no market data"):
         open_recordings([prints, path], tolerant=True)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"retCode": 0, "result": {"orderId": "1"}},
+        {"a": {"symbols": []}},
+        [{"symbols": []}],
+        {"serverTime": 1},
+        '{"calls": {"/fapi/v1/exchangeInfo": {"symbols": []}}}',
+    ],
+)
+def test_other_answers_are_no_rules(tmp_path, answer):
+    with pytest.raises(InputError, match="unknown format"):
+        open_recordings([rules(tmp_path, answer)])

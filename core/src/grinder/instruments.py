@@ -155,7 +155,7 @@ def from_instruments_info(
     entries = result.get("list") if isinstance(result, dict) else None
     if not isinstance(result, dict) or not isinstance(entries, list):
         raise InputError(path, line, "instruments-info has no result with a 'list'; record it again")
-    if result.get("category") != "linear":
+    if result.get("category", "linear") != "linear":
         return {}
     return {
         entry["symbol"]: _from_linear(entry, path, line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,15 +16,18 @@ from grinder.feeds.layout import Blocks, Head, Layout, Reject, Survey, Wanted
 from grinder.instruments import from_exchange_info, from_instruments_info
 from grinder.types import MarketEvent
 
-_BINANCE = b'"symbols"'
-_BYBIT = b'"retCode"'
+_BINANCE = re.compile(rb'\s*\{\s*"(?:timezone|serverTime|futuresType|rateLimits|exchangeFilters|assets|symbols)"')
+_BYBIT = re.compile(rb'\s*\{\s*"(?:retCode|retMsg|result)"')
+"""How the answers begin; both are of many kinds, which the keys of venue rules tell apart."""
 MAX_SIZE = 64 << 20
 """Largest answer in bytes."""
 
 
 def _knows(head: Head) -> bool:
-    text = b"\n".join(head.lines).lstrip()
-    return text.startswith(b"{") and (_BINANCE in text or _BYBIT in text)
+    text = b"\n".join(head.lines)
+    if _BINANCE.match(text):
+        return b'"symbols"' in text
+    return _BYBIT.match(text) is not None and b'"priceFilter"' in text
 
 
 def _survey(_head: Head, blocks: Blocks, reject: Reject) -> Survey:

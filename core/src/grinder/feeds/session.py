@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from heapq import heappop, heappush
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
@@ -26,7 +27,8 @@ _DIALECTS: Mapping[str, Dialect] = {
 _FORMAT = 2
 
 
-class _Header(Struct, tag_field="t", tag="header"):
+class _Header(Struct):
+    t: Literal["header"]
     exchange: str
     format: int = 0
 
