@@ -21,14 +21,14 @@ SYMBOL = "BTCUSDT"
 
 
 def entry(symbol=SYMBOL, **changes):
-    lots = {"qtyStep": "0.001", "minOrderQty": "0.001", "maxOrderQty": "1500", "minNotionalValue": "5"}
+    lots = {"qtyStep": "0.001", "minOrderQty": "0.001", "maxOrderQty": "1500", "maxMktOrderQty": "150"}
     return {
         "symbol": symbol,
         "contractType": "LinearPerpetual",
         "baseCoin": "BTC",
         "quoteCoin": "USDT",
         "priceFilter": {"tickSize": "0.10"},
-        "lotSizeFilter": lots,
+        "lotSizeFilter": lots | {"minNotionalValue": "5"},
         "riskParameters": {"priceLimitRatioX": "0.01", "priceLimitRatioY": "0.02"},
     } | changes
 
@@ -142,7 +142,7 @@ def test_rules_of_linear_perpetuals_only(tmp_path):
     assert [str(n) for n in (rules.tick_size, rules.lot_size, rules.max_qty, rules.min_notional)] == [
         "0.10", "0.001", "1500", "5",
     ]  # fmt: skip
-    assert (str(rules.collar_up), str(rules.collar_down)) == ("1.01", "0.99")
+    assert (str(rules.collar_up), str(rules.collar_down), str(rules.max_market_qty)) == ("1.01", "0.99", "150")
 
 
 def test_without_recorded_rules_the_table_of_bybit_holds(tmp_path):

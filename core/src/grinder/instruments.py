@@ -71,12 +71,16 @@ BYBIT_TABLE: Mapping[str, Instrument] = {
         lot_size=Decimal(lot),
         min_qty=Decimal(lot),
         max_qty=Decimal(most),
+        max_market_qty=Decimal(at_market),
         min_notional=Decimal(5),
         taker_fee=Decimal("0.00055"),
         collar_up=1 + Decimal(collar),
         collar_down=1 - Decimal(collar),
     )
-    for symbol, lot, most, collar in (("BTCUSDT", "0.001", "1500", "0.01"), ("ETHUSDT", "0.01", "10000", "0.02"))
+    for symbol, lot, most, at_market, collar in (
+        ("BTCUSDT", "0.001", "1500", "150", "0.01"),
+        ("ETHUSDT", "0.01", "10000", "2000", "0.02"),
+    )
 }
 """Bybit linear perpetuals as of 2026-08 (instruments-info), for recordings that carry none."""
 
@@ -108,7 +112,14 @@ def _sound(instrument: Instrument) -> Instrument:
         ArithmeticError: they cannot.
     """
     steps = (instrument.tick_size, instrument.lot_size)
-    others = (instrument.min_qty, instrument.max_qty, instrument.min_notional, instrument.collar_down)
+    others = (
+        instrument.min_qty,
+        instrument.max_qty,
+        instrument.most_at_market,
+        instrument.min_notional,
+        instrument.market_bound,
+        instrument.collar_down,
+    )
     numbers = (*steps, *others, instrument.collar_up)
     if not all(number.is_finite() for number in numbers) or min(steps) <= 0 or min(others) < 0:
         raise ArithmeticError("its numbers: a step that is not positive, or a number that is negative or not finite")
@@ -169,6 +180,7 @@ def _from_linear(entry: Mapping[str, Any], path: str, line: int) -> Instrument:
         lot = entry["lotSizeFilter"]
         # How far from the mark price an order may be without a premium; the venue may allow up to priceLimitRatioY.
         collar = Decimal((entry.get("riskParameters") or {}).get("priceLimitRatioX") or "0.05")
+        at_market = lot.get("maxMktOrderQty")
         instrument = Instrument(
             symbol=entry["symbol"],
             base=entry["baseCoin"],
@@ -177,6 +189,7 @@ def _from_linear(entry: Mapping[str, Any], path: str, line: int) -> Instrument:
             lot_size=Decimal(lot["qtyStep"]),
             min_qty=Decimal(lot["minOrderQty"]),
             max_qty=Decimal(lot["maxOrderQty"]),
+            max_market_qty=Decimal(at_market) if at_market else None,
             min_notional=Decimal(lot.get("minNotionalValue") or "0"),
             taker_fee=Decimal("0.00055"),
             collar_up=1 + collar,
