@@ -107,6 +107,7 @@ class ListFeed:
         self._events = events
         self.symbols = ("BTCUSDT",)
         self.instruments = {"BTCUSDT": TABLE["BTCUSDT"]}
+        self.markets = {"BTCUSDT": "binance-usdm"}
         self.first_ns, self.last_ns = events[0].local_ns, events[-1].local_ns
 
     def __iter__(self):

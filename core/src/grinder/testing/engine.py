@@ -85,6 +85,7 @@ class _Events:
         self._events = events
         self.symbols = tuple(sorted({event.symbol for event in events}))
         self.instruments = {name: instruments.get(name) or instrument(name) for name in self.symbols}
+        self.markets = dict.fromkeys(self.symbols, "test")
         self.first_ns, self.last_ns = events[0].local_ns, events[-1].local_ns
 
     def __iter__(self) -> Iterator[MarketEvent]:
