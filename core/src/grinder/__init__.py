@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         Decision,
         Fault,
         GateInfo,
+        Input,
         Mode,
         Outcome,
         Shrink,
@@ -108,7 +109,7 @@ __version__ = "0.1.0"
 _HOME = {
     "clock": "Clock LiveClock ManualClock",
     "decisions": (
-        "Abstain Admitted Allow Answer Block Decision Fault GateInfo Mode Outcome Shrink Threshold Verdict Warn"
+        "Abstain Admitted Allow Answer Block Decision Fault GateInfo Input Mode Outcome Shrink Threshold Verdict Warn"
     ),
     "errors": "ConfigError GrinderError InputError PluginError SafetyError StateError VenueError",
     "exchange": (
@@ -161,6 +162,7 @@ __all__ = [
     "GateInfo",
     "GateSettings",
     "GrinderError",
+    "Input",
     "InputError",
     "Instrument",
     "IntentKind",

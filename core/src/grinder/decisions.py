@@ -12,6 +12,7 @@ import msgspec
 from grinder.types import IntentKind, OrderIntent, Risk, Route, TradingState
 
 Input: TypeAlias = float | int | str | Decimal | bool | None
+"""One value that a gate records of what it looked at."""
 Inputs: TypeAlias = Mapping[str, Input]
 NO_INPUTS: Final[Inputs] = {}
 
@@ -52,12 +53,16 @@ class Abstain(msgspec.Struct, frozen=True, gc=False):
 
 
 class Fault(msgspec.Struct, frozen=True, gc=False):
-    """The host's own answer in place of a gate that failed. Plugins never return it."""
+    """The host's own answer in place of a gate that failed. Plugins never return it.
+
+    ``held`` says that the gate had answered a block, late or malformed, which stays one whatever ``on_error`` says.
+    """
 
     reason: str
     error: str = ""
     blocks: bool = True
     inputs: Inputs = NO_INPUTS
+    held: bool = False
 
 
 Verdict: TypeAlias = Allow | Warn | Shrink | Block | Abstain
@@ -150,6 +155,8 @@ def _gate_record(info: GateInfo, answer: Answer) -> dict[str, Any]:
         row["qty"] = answer.qty
     if isinstance(answer, Fault):
         row["on_error"] = "block" if answer.blocks else "allow"
+        if answer.held:
+            row["held"] = True
         if answer.error:
             row["error"] = answer.error
     if answer.inputs:

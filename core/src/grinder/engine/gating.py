@@ -58,11 +58,8 @@ class Gating:
 
     def _bind(self, gate: GatePlugin, symbol: str) -> BoundGate:
         settings, threshold = self._resolved(gate, symbol)
-        mode = settings.mode
-        if mode is Mode.ENFORCE and settings.symbols and symbol not in settings.symbols:
-            mode = Mode.SHADOW
         return BoundGate(
-            info=GateInfo(gate.name, mode, settings.on_error, threshold),
+            info=GateInfo(gate.name, mode_for(settings, symbol), settings.on_error, threshold),
             function=gate.function,
             argnames=gate.argnames,
             settings=settings,
@@ -77,12 +74,12 @@ class Gating:
             return settings, None
         configured = float(getattr(settings, field))
         threshold = self._host.resolve_threshold(
-            gate.name, symbol, configured, lambda value: _with(settings, field, value) is not None
+            gate.name, symbol, configured, lambda value: with_threshold(settings, value) is not None
         )
         if threshold.value == configured:
             return settings, threshold
         self._log("THRESHOLD_RESOLVED", gate=gate.name, symbol=symbol, configured=configured, effective=threshold.value)
-        return _with(settings, field, threshold.value) or settings, threshold
+        return with_threshold(settings, threshold.value) or settings, threshold
 
     def save(self) -> dict[str, Any]:
         """State of every breaker, for the journal."""
@@ -106,9 +103,16 @@ class Gating:
                 stats.restore(saved[name])
 
 
-def _with(settings: GateSettings, field: str, value: float) -> GateSettings | None:
+def mode_for(settings: GateSettings, symbol: str) -> Mode:
+    """The mode of a gate for one symbol: shadow where ``symbols`` does not list it."""
+    if settings.mode is Mode.ENFORCE and settings.symbols and symbol not in settings.symbols:
+        return Mode.SHADOW
+    return settings.mode
+
+
+def with_threshold(settings: GateSettings, value: float) -> GateSettings | None:
     """The settings with another threshold, validated like any setting; None when it does not fit."""
     try:
-        return type(settings).model_validate({**settings.model_dump(), field: value})
+        return type(settings).model_validate({**settings.model_dump(), settings.THRESHOLD: value})
     except ValidationError:
         return None

@@ -15,6 +15,7 @@ import msgspec
 
 from grinder.decisions import _SEAL, Admitted, Decision, Mode, Outcome, Shrink
 from grinder.engine import rules
+from grinder.engine.admission import admission, shrunk_again
 from grinder.engine.arithmetic import plain_arithmetic
 from grinder.engine.draft import Desks, Draft, Policies, Refusal, Ruling
 from grinder.engine.faces import RuntimeFace
@@ -271,10 +272,7 @@ class OrderPath:
             if refusal is not None:
                 return refusal
             evaluation = draft.evaluation or evaluation
-        if evaluation.blocker >= 0:
-            answer = evaluation.answers[evaluation.blocker]
-            return Refusal(Outcome.BLOCKED, getattr(answer, "reason", ""), evaluation.gates[evaluation.blocker].name)
-        return self._admission(draft, evaluation)
+        return admission(draft.intent, evaluation, self._policies)
 
     def _evaluate(self, chain: Chain, draft: Draft) -> Evaluation:
         intent = draft.intent
@@ -302,19 +300,7 @@ class OrderPath:
         draft.warnings += (f"shrunk from {draft.qty} to {qty}",)
         draft.qty = qty
         again = self._evaluate(chain, draft)
-        if again.blocker < 0 and again.shrink is not None:
-            return Refusal(Outcome.DROPPED, "SHRINK_REPEATED", "shrink", f"asked for {again.shrink} after {qty}")
-        return None
-
-    def _admission(self, draft: Draft, evaluation: Evaluation) -> Refusal | None:
-        try:
-            refused = self._policies.admission(draft.intent, evaluation.gates, evaluation.answers)
-        except Exception as error:  # noqa: BLE001 - a policy is a plugin
-            return Refusal(Outcome.BLOCKED, "POLICY_ERROR", "admission", f"{type(error).__name__}: {error}")
-        if not isinstance(refused, str):  # a policy is a plugin: what it promised is no proof
-            answered: str = type(refused).__name__  # type: ignore[unreachable]
-            return Refusal(Outcome.BLOCKED, "POLICY_ERROR", "admission", f"answered {answered}")
-        return Refusal(Outcome.BLOCKED, "POLICY_REFUSED", "admission", refused) if refused else None
+        return shrunk_again(again, qty)
 
     def _reference(self, symbol: str) -> Decimal:
         try:

@@ -159,7 +159,7 @@ class Chain:
             if self._first_block and gate.enforced and blocks(answer):
                 break
             begin = measure_ns()
-        evaluation = Evaluation(self.infos, tuple(answers), -1, None) if unanimous else self._combine(answers)
+        evaluation = Evaluation(self.infos, tuple(answers), -1, None) if unanimous else combine(self.infos, answers)
         if self._trace is not None:
             show(self._trace, order, now, evaluation)
         return evaluation
@@ -184,23 +184,29 @@ class Chain:
             other != index and self.gates[other].enforced and blocks(answer) for other, answer in enumerate(answers)
         )
 
-    def _combine(self, answers: Sequence[Answer]) -> Evaluation:
-        """What answers amount to of which not all allow."""
-        blocker = -1
-        shrink: Decimal | None = None
-        for index, answer in enumerate(answers):
-            if not self.gates[index].enforced:
-                continue
-            if blocks(answer):
-                blocker = index if blocker < 0 else blocker
-            elif isinstance(answer, Shrink) and (shrink is None or answer.qty < shrink):
-                shrink = answer.qty
-        return Evaluation(self.infos[: len(answers)], tuple(answers), blocker, shrink)
-
     def _roll(self, now: int) -> None:
         for gate in self.gates:
             gate.stats.roll(now)
         self._roll_at = min((gate.stats.roll_at for gate in self.gates), default=NEVER)
+
+
+def combine(infos: Sequence[GateInfo], answers: Sequence[Answer]) -> Evaluation:
+    """What answers amount to. This is the rule of admission that no policy can loosen.
+
+    Args:
+        infos: the gates, in the order in which they are asked.
+        answers: theirs, in the same order; fewer when the chain stopped at a block.
+    """
+    blocker = -1
+    shrink: Decimal | None = None
+    for index, answer in enumerate(answers):
+        if infos[index].mode is not Mode.ENFORCE:
+            continue
+        if blocks(answer):
+            blocker = index if blocker < 0 else blocker
+        elif isinstance(answer, Shrink) and (shrink is None or answer.qty < shrink):
+            shrink = answer.qty
+    return Evaluation(tuple(infos[: len(answers)]), tuple(answers), blocker, shrink)
 
 
 def show(trace: Trace, order: OrderIntent, now: int, result: Evaluation) -> None:
@@ -239,7 +245,7 @@ def checked(gate: BoundGate, order: OrderIntent, answer: object) -> Answer:
 def failed(gate: BoundGate, error: BaseException, *, blocked: bool = False) -> Fault:
     """The fault that stands in for a gate's answer; ``blocked`` when that was a block."""
     reason = error.reason if type(error) is UnsoundError else "GATE_ERROR"
-    return Fault(reason, describe(error), blocked or gate.fails_closed)
+    return Fault(reason, describe(error), blocked or gate.fails_closed, held=blocked)
 
 
 def late(gate: BoundGate, answer: Answer) -> Fault:
@@ -248,7 +254,8 @@ def late(gate: BoundGate, answer: Answer) -> Fault:
         return answer
     said = type(answer).__name__ if isinstance(answer, Allow) else f"{type(answer).__name__} {answer.reason}"
     text = f"answered {said} after its budget of {gate.settings.budget_us} us"
-    return Fault("GATE_TIMEOUT", text, gate.fails_closed or isinstance(answer, Block))
+    blocked = isinstance(answer, Block)
+    return Fault("GATE_TIMEOUT", text, blocked or gate.fails_closed, held=blocked)
 
 
 def settle(gate: BoundGate, answer: Answer, now: int) -> Answer:

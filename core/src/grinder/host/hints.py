@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, get_args, get_origin
 
 from grinder.settings.plugin import GateSettings, PluginSettings
@@ -63,16 +63,29 @@ def _members(hint: Any) -> tuple[Any, ...]:
 def _member_of(narrow: Any, wide: Any) -> bool:
     if narrow == wide or wide is object:
         return True
-    if get_origin(narrow) is type and get_origin(wide) is type:
+    origin = get_origin(narrow)
+    if origin is type and get_origin(wide) is type:
         return subtype(get_args(narrow)[0], get_args(wide)[0])
-    if isinstance(narrow, type) and isinstance(wide, type):
-        if wide in NUMERIC_TOWER.get(narrow, ()):
-            return True
-        try:
-            return issubclass(narrow, wide)
-        except TypeError:  # a protocol that is not checkable at run time
-            return False
-    return False
+    if origin is Mapping:
+        return _mapping_in(get_args(narrow), wide)
+    return isinstance(narrow, type) and isinstance(wide, type) and _subclass(narrow, wide)
+
+
+def _subclass(narrow: type, wide: type) -> bool:
+    if wide in NUMERIC_TOWER.get(narrow, ()):
+        return True
+    try:
+        return issubclass(narrow, wide)
+    except TypeError:  # a protocol that is not checkable at run time
+        return False
+
+
+def _mapping_in(arguments: tuple[Any, ...], wide: Any) -> bool:
+    """Whether a read-only mapping is one of ``wide``: its values may be narrower, its keys are as they are."""
+    if get_origin(wide) is Mapping:
+        key, value = get_args(wide)
+        return (key is Any or key == arguments[0]) and subtype(arguments[1], value)
+    return isinstance(wide, type) and issubclass(Mapping, wide)
 
 
 def show(hint: Any) -> str:

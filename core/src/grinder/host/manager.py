@@ -20,6 +20,8 @@ from grinder.host import hookspecs
 from grinder.host.calls import Caller, Implementation, OnFault, Trace
 from grinder.host.discovery import PLUGINS, PluginRecord, PluginState, decide, listed, missing
 from grinder.host.hookspecs import PluginContext
+from grinder.host.judging import NAME as JUDGE
+from grinder.host.judging import Judge, check_judge
 from grinder.host.loading import PluginImportError, api_range, check_api, declaration, import_record
 from grinder.host.models import check_reasons
 from grinder.host.signatures import GATE, SPECS, check_plugin
@@ -40,6 +42,7 @@ class GatePlugin(msgspec.Struct, frozen=True, kw_only=True):
         function: the raw ``pre_order_gate``; pass it ``argnames`` in their order.
         argnames: the arguments that it asked for.
         reasons: codes that its answers may carry, core's included.
+        judge: its answer from recorded inputs and settings alone, where it offers one.
     """
 
     name: str
@@ -49,6 +52,7 @@ class GatePlugin(msgspec.Struct, frozen=True, kw_only=True):
     argnames: tuple[str, ...]
     settings: GateSettings
     reasons: frozenset[str]
+    judge: Judge | None = None
 
 
 class Host:
@@ -65,6 +69,7 @@ class Host:
         self._reasons = reasons
         self._caller = Caller(trace, on_fault)
         self._models: dict[str, type[PluginSettings]] = {}
+        self._judges: dict[str, Judge] = {}
         self._settings: dict[str, PluginSettings] = {}
         self._order: tuple[str, ...] = ()
         self._by_hook: dict[str, tuple[Implementation, ...]] = dict.fromkeys(SPECS, ())
@@ -137,6 +142,10 @@ class Host:
     def hooks(self, name: str) -> dict[str, Callable[..., Any]]:
         """What a loaded plugin implements: hook to function, in the order of the specifications."""
         return {hook: each.function for hook in SPECS for each in self._by_hook[hook] if each.plugin == name}
+
+    def judge(self, name: str) -> Judge | None:
+        """The ``judge`` of a loaded gate; None when it offers none."""
+        return self._judges.get(name)
 
     def bind(self, settings: Mapping[str, PluginSettings]) -> None:
         """Hand every loaded plugin its resolved settings.
@@ -267,12 +276,15 @@ class Host:
     def _admit(self, record: PluginRecord, plugin: object) -> PluginRecord:
         model = check_plugin(self._manager, record.name, plugin)
         reasons = check_reasons(record.name, declaration(plugin, "REASONS"))
+        judge = check_judge(record.name, declaration(plugin, JUDGE), model) if issubclass(model, GateSettings) else None
         self._reasons.extend(record.name, reasons)
         try:
             self._manager.register(plugin, record.name)
         except (ValueError, pluggy.PluginValidationError) as error:
             raise PluginError(record.name, f"pluggy refused it: {error}") from error
         self._models[record.name] = model
+        if judge is not None:
+            self._judges[record.name] = judge
         return msgspec.structs.replace(record, api=api_range(plugin))
 
     def _arrange(self, order: Sequence[str]) -> None:
@@ -297,6 +309,7 @@ class Host:
             argnames=each.argnames,
             settings=settings,
             reasons=self._reasons.owned_by(each.plugin) | CORE_REASONS.keys(),
+            judge=self._judges.get(each.plugin),
         )
 
 

@@ -62,20 +62,24 @@ def check_hooks(manager: pluggy.PluginManager, name: str, plugin: object) -> dic
         raise PluginError(name, f"{plugin.__name__} is a class; have you forgotten the ()?")
     found = dict(_implementations(manager, name, plugin))
     for hook, function in found.items():
-        _check_function(name, hook, function)
+        check_synchronous(name, signature(hook, function), function)
         _check_arguments(name, hook, function)
     return found
 
 
 def signature(hook: str, function: Callable[..., Any]) -> str:
     """The hook with the implementation's arguments, as it stands in the source."""
+    return f"hook {shown(hook, function)}"
+
+
+def shown(name: str, function: Callable[..., Any]) -> str:
+    """A function's name with its arguments, as it stands in the source."""
     try:
         plain = inspect.signature(function)
     except (TypeError, ValueError):
-        return f"hook {hook}"
+        return name
     parameters = [each.replace(annotation=_bare(each.annotation)) for each in plain.parameters.values()]
-    shown = plain.replace(parameters=parameters, return_annotation=_bare(plain.return_annotation))
-    return f"hook {hook}{shown}"
+    return f"{name}{plain.replace(parameters=parameters, return_annotation=_bare(plain.return_annotation))}"
 
 
 class _Bare(str):
@@ -136,12 +140,22 @@ def _marked(value: object) -> bool:
     return isinstance(attributes, Mapping) and "grinder_impl" in attributes
 
 
-def _check_function(name: str, hook: str, function: Callable[..., Any]) -> None:
+def check_synchronous(name: str, shown_as: str, function: Callable[..., Any]) -> None:
+    """Refuse what would not answer when it is called.
+
+    Args:
+        name: of the plugin.
+        shown_as: the function in the message.
+        function: what will be called.
+
+    Raises:
+        PluginError: it is a coroutine function or a generator.
+    """
     for each in (function, inspect.unwrap(function)):
         if inspect.iscoroutinefunction(each) or inspect.isasyncgenfunction(each):
-            raise PluginError(name, f"async {signature(hook, function)}: hooks are synchronous; drop the async")
+            raise PluginError(name, f"async {shown_as}: hooks are synchronous; drop the async")
         if inspect.isgeneratorfunction(each):
-            raise PluginError(name, f"{signature(hook, function)}: is a generator; return the answer, do not yield it")
+            raise PluginError(name, f"{shown_as}: is a generator; return the answer, do not yield it")
 
 
 def _check_arguments(name: str, hook: str, function: Callable[..., Any]) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from grinder import AccountView, MarketView, OrderIntent, Verdict, hookimpl
-from grinder_plugin_liquidity_by_side.gate import judge
+from grinder_plugin_liquidity_by_side.gate import judge, look
 from grinder_plugin_liquidity_by_side.settings import LiquiditySettings
+
+__all__ = ["GRINDER_API", "REASONS", "judge", "pre_order_gate", "register_settings"]
 
 GRINDER_API = ">=1.0,<2"
 
@@ -25,4 +27,4 @@ def pre_order_gate(
     order: OrderIntent, market: MarketView, account: AccountView, settings: LiquiditySettings
 ) -> Verdict:
     """Block an order that is large for the depth."""
-    return judge(order, market, account, settings)
+    return judge(look(order, market, account, settings), settings)

@@ -2,37 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isfinite, nan
 
-from grinder import AccountView, Allow, Block, MarketView, OpenOrder, OrderIntent, Side, Verdict
+from grinder import AccountView, Allow, Block, Input, MarketView, OpenOrder, OrderIntent, Side, Verdict
 from grinder_plugin_liquidity_by_side.settings import LiquiditySettings
 
 
-def judge(order: OrderIntent, market: MarketView, account: AccountView, settings: LiquiditySettings) -> Verdict:
-    """Block when the depth is below ``alpha`` times the quantity, or when a side of the book is empty.
+def look(
+    order: OrderIntent, market: MarketView, account: AccountView, settings: LiquiditySettings
+) -> dict[str, Input]:
+    """The order's quantity and the depth on the side that matters, None where it is no number.
 
     The position of a BUY leaves through the bids, that of a SELL through the asks. Of ``both`` the thinner one
-    counts.
+    counts. An empty side of the book leaves no depth at all.
     """
     if order.qty is None:
-        return Block("INPUT_MISSING")
-    if not (market.bid_qty > 0.0 and market.ask_qty > 0.0):
-        return Block("LIQUIDITY_ZERO")
-    own = account.open_orders(order.symbol)
-    choice, levels = settings.side, settings.levels
-    side = order.side.opposite if choice == "entry" else order.side
-    available = depth(market, side, levels, own)
-    if choice == "both":
-        other = depth(market, side.opposite, levels, own)
-        available = min(available, other) if isfinite(available + other) else nan  # min() alone could lose a NaN
-    required = settings.alpha * float(order.qty)
-    if not isfinite(available + required):
-        return Block("INPUT_NONFINITE")
-    inputs = {"available": available, "required": required}
+        return {}
+    qty = float(order.qty)
+    available = 0.0
+    if market.bid_qty > 0.0 and market.ask_qty > 0.0:
+        own = account.open_orders(order.symbol)
+        choice, levels = settings.side, settings.levels
+        side = order.side.opposite if choice == "entry" else order.side
+        available = depth(market, side, levels, own)
+        if choice == "both":
+            other = depth(market, side.opposite, levels, own)
+            available = min(available, other) if isfinite(available + other) else nan  # min() could lose a NaN
+    if isfinite(available + qty):
+        return {"available": available, "qty": qty}
+    return {"available": available if isfinite(available) else None, "qty": qty if isfinite(qty) else None}
+
+
+def judge(inputs: Mapping[str, Input], settings: LiquiditySettings) -> Verdict:
+    """Block when the depth is below ``alpha`` times the quantity, or when there is none."""
+    if "qty" not in inputs:
+        return Block("INPUT_MISSING", inputs)
+    available, qty = inputs["available"], inputs["qty"]
+    if not (isinstance(available, float) and isinstance(qty, float)):
+        return Block("INPUT_NONFINITE", inputs)
+    required = settings.alpha * qty
+    if not isfinite(required):
+        return Block("INPUT_NONFINITE", inputs)
+    seen: dict[str, Input] = {"available": available, "qty": qty, "required": required}
     if available <= 0.0:
-        return Block("LIQUIDITY_ZERO", inputs)
-    return Allow(inputs) if available >= required else Block("LIQUIDITY_LOW", inputs)
+        return Block("LIQUIDITY_ZERO", seen)
+    return Allow(seen) if available >= required else Block("LIQUIDITY_LOW", seen)
 
 
 def depth(market: MarketView, side: Side, count: int, own: Sequence[OpenOrder]) -> float:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from grinder import OrderIntent, RuntimeView, Verdict, hookimpl
-from grinder_plugin_warm_up.gate import judge
+from grinder_plugin_warm_up.gate import judge, look
 from grinder_plugin_warm_up.settings import WarmUpSettings
+
+__all__ = ["GRINDER_API", "REASONS", "judge", "pre_order_gate", "register_settings"]
 
 GRINDER_API = ">=1.0,<2"
 
@@ -23,4 +25,4 @@ def register_settings() -> type[WarmUpSettings]:
 @hookimpl
 def pre_order_gate(order: OrderIntent, runtime: RuntimeView, now: int, settings: WarmUpSettings) -> Verdict:
     """Block while the market warms up."""
-    return judge(order, runtime, now, settings)
+    return judge(look(order, runtime, now), settings)

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
 
-from grinder import Allow, Block, OrderIntent, RuntimeView, Verdict
+from grinder import Allow, Block, Input, OrderIntent, RuntimeView, Verdict
 from grinder_plugin_warm_up.settings import WarmUpSettings
 
-NOT_HEALTHY: Final = Block("WARMUP_NOT_HEALTHY", {"healthy_s": 0.0})
 
+def look(order: OrderIntent, runtime: RuntimeView, now: int) -> dict[str, Input]:
+    """For how many seconds the symbol has been healthy, counted from the start of the engine at the earliest.
 
-def judge(order: OrderIntent, runtime: RuntimeView, now: int, settings: WarmUpSettings) -> Verdict:
-    """Block until ``seconds`` of unbroken health have passed, counted from the start of the engine at the earliest.
-
-    Health before the start does not count: signals, books and the account were not watched then.
+    Health before the start does not count: signals, books and the account were not watched then. ``healthy`` False
+    is recorded only while the market is not healthy.
     """
     since = runtime.healthy_since(order.symbol)
     if not since:
-        return NOT_HEALTHY
-    started = runtime.started_ns
-    healthy_s = (now - max(started, since)) / 1e9
-    inputs = {"healthy_s": healthy_s}
-    return Allow(inputs) if healthy_s >= settings.seconds else Block("WARMUP", inputs)
+        return {"healthy": False, "healthy_s": 0.0}
+    return {"healthy_s": (now - max(runtime.started_ns, since)) / 1e9}
+
+
+def judge(inputs: Mapping[str, Input], settings: WarmUpSettings) -> Verdict:
+    """Block until ``seconds`` of unbroken health have passed."""
+    if "healthy" in inputs:
+        return Block("WARMUP_NOT_HEALTHY", inputs)
+    healthy_s = inputs["healthy_s"]
+    warm = isinstance(healthy_s, float) and healthy_s >= settings.seconds
+    return Allow(inputs) if warm else Block("WARMUP", inputs)
