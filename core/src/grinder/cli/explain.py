@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import click
 import msgspec
@@ -13,8 +13,8 @@ import msgspec
 from grinder.errors import ConfigError, InputError
 from grinder.evidence.explain import DecisionRow
 from grinder.evidence.explain import explain as in_words
-from grinder.evidence.lines import read_lines
 from grinder.evidence.markouts import MARKOUTS
+from grinder.evidence.reading import RecordReader
 from grinder.evidence.recorder import DECISIONS, FILLS
 from grinder.evidence.summary import read_summary
 from grinder.reasons import CORE_REASONS
@@ -23,9 +23,6 @@ DEFAULT_RUN: Final = Path("runs/paper")
 LAST: Final = "last"
 LAST_BLOCKED: Final = "last-blocked"
 
-T = TypeVar("T")
-
-
 class _FillHead(msgspec.Struct):
     intent_id: str
     client_id: str
@@ -33,41 +30,6 @@ class _FillHead(msgspec.Struct):
 
 class _MarkoutHead(msgspec.Struct):
     id: str
-
-
-class _Reader:
-    """Streams files of records. The first corrupt line is remembered, so that what is readable is still shown."""
-
-    def __init__(self) -> None:
-        self.corrupt: InputError | None = None
-        self._warned: set[Path] = set()
-
-    def rows(self, path: Path, kind: type[T]) -> Iterator[tuple[T, bytes]]:
-        """Every readable line, decoded as far as ``kind`` asks, and its bytes.
-
-        Raises:
-            ConfigError: the file is missing or cannot be read.
-        """
-        decode = msgspec.json.Decoder(kind).decode
-        try:
-            for number, line, ended in read_lines(path):
-                try:
-                    yield decode(line), line
-                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                    self._unreadable(path, number, ended, error)
-        except OSError as error:
-            raise ConfigError(
-                f"{path}: {error.strerror}; name the directory of a run with --run, or make one with 'grinder run'"
-            ) from error
-
-    def _unreadable(self, path: Path, number: int, ended: bool, error: Exception) -> None:
-        if ended:
-            self.corrupt = self.corrupt or InputError(
-                str(path), number, f"is corrupt ({error}); 'grinder run --resume' rebuilds it from the journal"
-            )
-        elif path not in self._warned:
-            self._warned.add(path)
-            click.echo(f"warning: {path}, line {number}: cut off (is the run still writing?); passed over", err=True)
 
 
 class _Matches:
@@ -105,7 +67,7 @@ def explain(decision_id: str, run_dir: Path, as_json: bool) -> None:
         raise ConfigError(
             f"run directory {run_dir} does not exist; name one with --run, or make one with 'grinder run'"
         )
-    reader = _Reader()
+    reader = RecordReader(lambda text: click.echo(f"warning: {text}", err=True))
     line = _find(reader, run_dir / DECISIONS, decision_id, _intent_of(reader, run_dir / FILLS, decision_id))
     if line is not None:
         found = _Found(reader, run_dir, line)
@@ -116,14 +78,14 @@ def explain(decision_id: str, run_dir: Path, as_json: bool) -> None:
         raise click.ClickException(_unknown(reader, run_dir / DECISIONS, decision_id))
 
 
-def _intent_of(reader: _Reader, fills: Path, client_id: str) -> str:
+def _intent_of(reader: RecordReader, fills: Path, client_id: str) -> str:
     for head, _ in reader.rows(fills, _FillHead):
         if head.client_id == client_id:
             return head.intent_id
     return ""
 
 
-def _find(reader: _Reader, decisions: Path, wanted: str, intent_of_client: str) -> bytes | None:
+def _find(reader: RecordReader, decisions: Path, wanted: str, intent_of_client: str) -> bytes | None:
     """The record of one decision; None when it is not known."""
     matches = _Matches(wanted, intent_of_client)
     for head, line in reader.rows(decisions, DecisionRow):
@@ -133,7 +95,7 @@ def _find(reader: _Reader, decisions: Path, wanted: str, intent_of_client: str) 
     return next(iter(matches.prefixed.values()))
 
 
-def _unknown(reader: _Reader, decisions: Path, wanted: str) -> str:
+def _unknown(reader: RecordReader, decisions: Path, wanted: str) -> str:
     if wanted in (LAST, LAST_BLOCKED):
         return f"{decisions} holds no {'blocked ' * (wanted == LAST_BLOCKED)}decision"
     ids = (head.id for head, _ in reader.rows(decisions, DecisionRow))
@@ -164,7 +126,7 @@ def _agreement(one: str, other: str) -> int:
 class _Found:
     """A decision that was found, with what came after it."""
 
-    def __init__(self, reader: _Reader, run_dir: Path, line: bytes) -> None:
+    def __init__(self, reader: RecordReader, run_dir: Path, line: bytes) -> None:
 
         self._run_dir = run_dir
         self.decision: dict[str, Any] = msgspec.json.decode(line)

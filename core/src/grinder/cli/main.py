@@ -22,6 +22,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "record": ("grinder.cli.record:record", "Store market data as a compact recording that replays exactly."),
     "report": ("grinder.cli.report:report", "Build the page of a run anew from its directory."),
     "run": ("grinder.cli.run:run", "Run a strategy through the gates on recorded or synthetic market data."),
+    "whatif": ("grinder.cli.whatif:whatif", "Judge the decisions of a run again under changed settings."),
 }
 """Where each command lives, and the line that help shows for it."""
 

@@ -47,7 +47,8 @@ from grinder.log import configure, get_logger, utc
 from grinder.market.state import MarketState
 from grinder.reasons import CORE_REASONS
 from grinder.settings.model import ExchangeSettings
-from grinder.settings.report import effective, fingerprint
+from grinder.settings.report import fingerprint
+from grinder.settings.saved import SETTINGS, saved
 from grinder.types import IntentKind, Route
 
 if TYPE_CHECKING:
@@ -183,6 +184,7 @@ class Session:
     def _say_what_matters(self) -> None:
         """What an operator should know before the first order."""
         self._state.journal.put_state("settings_sha256", self._facts.settings_sha256)
+        write_atomic(self.out / SETTINGS, saved(self._settings))
         for record in self._host.records:
             if record.state is PluginState.DENIED:
                 self._log.warning("PLUGIN_DENIED", plugin=record.name, reason=record.reason)

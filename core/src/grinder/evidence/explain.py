@@ -16,7 +16,7 @@ Meaning = Callable[[str], str]
 Value = str | int | float | bool | None
 
 
-class ThresholdRow(msgspec.Struct, frozen=True):
+class ThresholdRow(msgspec.Struct, frozen=True, gc=False):
     """A threshold as it stands in a record."""
 
     value: float
@@ -26,7 +26,7 @@ class ThresholdRow(msgspec.Struct, frozen=True):
     evidence: str = ""
 
 
-class GateRow(msgspec.Struct, frozen=True):
+class GateRow(msgspec.Struct, frozen=True, gc=False):
     """One gate's answer as it stands in a record."""
 
     gate: str
@@ -36,11 +36,12 @@ class GateRow(msgspec.Struct, frozen=True):
     qty: Decimal | None = None
     on_error: str = ""
     error: str = ""
+    held: bool = False
     inputs: dict[str, Value] = {}
     threshold: ThresholdRow | None = None
 
 
-class TriggerRow(msgspec.Struct, frozen=True):
+class TriggerRow(msgspec.Struct, frozen=True, gc=False):
     """What a conditional order waits for, as it stands in a record."""
 
     kind: str
@@ -48,7 +49,7 @@ class TriggerRow(msgspec.Struct, frozen=True):
     source: str = ""
 
 
-class OrderRow(msgspec.Struct, frozen=True):
+class OrderRow(msgspec.Struct, frozen=True, gc=False):
     """What was wanted, as it stands in a record."""
 
     kind: str
@@ -64,7 +65,7 @@ class OrderRow(msgspec.Struct, frozen=True):
     target: str = ""
 
 
-class DecisionRow(msgspec.Struct, frozen=True):
+class DecisionRow(msgspec.Struct, frozen=True, gc=False):
     """One line of ``decisions.jsonl``, as readers need it; keys that they do not know are passed over."""
 
     id: str
@@ -200,7 +201,8 @@ def _gates(rows: Sequence[GateRow], meaning: Meaning) -> Iterator[str]:
         yield f"  {place}. {row.gate} ({row.mode}) {said}{amount}{why}"
         if row.on_error:
             binding = "counts as" if row.mode == "enforce" else "would have counted as"
-            yield f"     That {binding} {'a block' if row.on_error == 'block' else 'an allow'} (on_error)."
+            why = "it had answered a block" if row.held else "on_error"
+            yield f"     That {binding} {'a block' if row.on_error == 'block' else 'an allow'} ({why})."
         if row.error:
             yield f"     Error: {row.error}"
         if row.inputs:

@@ -75,6 +75,34 @@ class Sources:
         layers.append(_profile(layers, environ))
         return cls(layers, environ)
 
+    @classmethod
+    def over(
+        cls,
+        base: Layer,
+        *,
+        config: Path | None = None,
+        overrides: Sequence[str] = (),
+        environ: Mapping[str, str] | None = None,
+    ) -> Sources:
+        """Settings that are known already, and what is to be changed of them.
+
+        Neither profiles nor variables are looked at, except those that ``config`` names in ``${...}``.
+
+        Args:
+            base: what holds where nothing else is said.
+            config: a configuration file; its values hold over the base.
+            overrides: ``a.b=c`` each, as given to ``--set``; they hold over all.
+            environ: the environment; None takes the process's.
+
+        Raises:
+            ConfigError: the file is missing or broken, or an override cannot be read.
+        """
+        environ = os.environ if environ is None else environ
+        layers = [_command_line(overrides, None)]
+        if config is not None:
+            layers.append(Layer(document.read(config, "file", str(config), environ)))
+        return cls([*layers, base], environ)
+
     def enabled_plugins(self) -> tuple[str, ...]:
         """Names of the plugins and strategies that are enabled, sorted.
 

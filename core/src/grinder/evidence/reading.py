@@ -1,0 +1,68 @@
+"""Reads files of records line by line, and remembers damage so that what is readable is still shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from grinder.errors import ConfigError, InputError
+from grinder.evidence.lines import read_lines
+
+T = TypeVar("T")
+
+
+class RecordReader:
+    """Streams files of records.
+
+    Args:
+        warn: told of a last line that was cut off, which is passed over.
+
+    Attributes:
+        corrupt: the first corrupt line that was met.
+    """
+
+    def __init__(self, warn: Callable[[str], None]) -> None:
+        self.corrupt: InputError | None = None
+        self._warn = warn
+        self._warned: set[Path] = set()
+
+    def lines(self, path: Path) -> Iterator[tuple[int, bytes, bool]]:
+        """Every line: its number, its bytes, and whether its end was written.
+
+        Raises:
+            ConfigError: the file is missing or cannot be read.
+        """
+        try:
+            yield from read_lines(path)
+        except OSError as error:
+            raise ConfigError(
+                f"{path}: {error.strerror}; name the directory of a run, or make one with 'grinder run'"
+            ) from error
+
+    def rows(self, path: Path, kind: type[T]) -> Iterator[tuple[T, bytes]]:
+        """Every readable line, decoded as far as ``kind`` asks, and its bytes.
+
+        Raises:
+            ConfigError: the file is missing or cannot be read.
+        """
+        decode = msgspec.json.Decoder(kind).decode
+        for number, line, ended in self.lines(path):
+            try:
+                row = decode(line)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                self.unreadable(path, number, error, ended=ended)
+            else:
+                yield row, line
+
+    def unreadable(self, path: Path, number: int, error: Exception, *, ended: bool) -> None:
+        """A line is no record: damage, unless it is the last one and was not finished."""
+        if ended:
+            self.corrupt = self.corrupt or InputError(
+                str(path), number, f"is corrupt ({error}); 'grinder run --resume' rebuilds it from the journal"
+            )
+        elif path not in self._warned:
+            self._warned.add(path)
+            self._warn(f"{path}, line {number}: cut off (is the run still writing?); passed over")
