@@ -23,6 +23,7 @@ DEFAULT_RUN: Final = Path("runs/paper")
 LAST: Final = "last"
 LAST_BLOCKED: Final = "last-blocked"
 
+
 class _FillHead(msgspec.Struct):
     intent_id: str
     client_id: str

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +15,8 @@ from grinder.errors import ConfigError, StateError
 if TYPE_CHECKING:
     from grinder.engine.plugins import Loaded
     from grinder.settings.saved import Saved
-    from grinder.whatif.result import Turned, WhatIf
+    from grinder.whatif.result import WhatIf
+    from grinder.whatif.study import Study
 
 RECORDS: Final = frozenset(
     ("decisions.jsonl", "fills.jsonl", "markouts.jsonl", "metrics.prom", "report.html", "settings.json", "summary.json")
@@ -28,8 +31,11 @@ RECORDS: Final = frozenset(
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as one JSON object.")
 @click.option("--limit", type=click.IntRange(0, 100_000), default=10, show_default=True,
               help="Changed decisions to list.")  # fmt: skip
-@click.option("--out", type=click.Path(path_type=Path), help="Write every changed decision there, a JSON object a line.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Write every changed decision there, a JSON object a line."
+)
 def whatif(
+    *,
     run_dir: Path,
     overrides: tuple[str, ...],
     config_file: Path | None,
@@ -52,14 +58,14 @@ def whatif(
         raise ConfigError(f"--out {out}: that is the name of a run's own file; choose another")
     from grinder.evidence.reading import RecordReader
     from grinder.settings.saved import SETTINGS, read_saved
+    from grinder.whatif.notes import notes
+    from grinder.whatif.study import Study
+    from grinder.whatif.text import render
 
     saved = read_saved(run_dir / SETTINGS)
     base, changed = _load(saved, str(run_dir / SETTINGS), overrides, config_file, plugins_dir)
     reader = RecordReader(lambda text: click.echo(f"warning: {text}", err=True))
-    answer = _conduct(run_dir, base, changed, reader, limit, out)
-    from grinder.whatif.notes import notes
-    from grinder.whatif.text import render
-
+    answer = _conduct(partial(Study, run_dir, base, changed, reader=reader, limit=limit), out)
     answer.notes = notes(run_dir, saved, base, changed) + answer.notes
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())
@@ -82,24 +88,18 @@ def _load(
     return load(Sources.over(layer, overrides=place)), load(changed)
 
 
-def _conduct(
-    run_dir: Path, base: Loaded, changed: Loaded, reader: object, limit: int, out: Path | None
-) -> WhatIf:
+def _conduct(study: Callable[..., Study], out: Path | None) -> WhatIf:
+    """Conduct the study; changed decisions go to ``out`` as they come."""
     from grinder.evidence.lines import LineFile
-    from grinder.evidence.reading import RecordReader
     from grinder.evidence.recorder import canonical
-    from grinder.whatif.study import Study
 
-    assert isinstance(reader, RecordReader)  # noqa: S101 - made above
     if out is None:
-        return Study(run_dir, base, changed, reader=reader, limit=limit).conduct()
+        return study().conduct()
     file = LineFile(out)
-
-    def write(row: Turned) -> None:
-        file.append(canonical(row))
-
-    answer = Study(run_dir, base, changed, reader=reader, limit=limit, each=write).conduct()
-    file.close()
+    try:
+        answer = study(each=lambda row: file.append(canonical(row))).conduct()
+    finally:
+        file.close()
     if file.error or file.lost:
         raise StateError(file.error)
     return answer

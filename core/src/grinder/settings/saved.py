@@ -55,7 +55,7 @@ def read_saved(path: Path) -> Saved:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise ConfigError(
-            f"{path}: no such file; an earlier version of grinder made this run and did not keep its settings: run it again"
+            f"{path}: no such file; this is no run, or one of an earlier version, which kept no settings: run it again"
         ) from None
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
@@ -68,4 +68,6 @@ def read_saved(path: Path) -> Saved:
 
 
 def _tree(values: dict[str, Any], origin: Origin) -> Tree:
-    return {key: _tree(child, origin) if isinstance(child, dict) else Leaf(child, origin) for key, child in values.items()}
+    return {
+        key: _tree(child, origin) if isinstance(child, dict) else Leaf(child, origin) for key, child in values.items()
+    }

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from grinder.decisions import Abstain, Allow, Answer, Block, Fault, GateInfo, Mode, Shrink, Threshold, Verdict, Warn
+from grinder.decisions import (
+    VERDICT_NAMES,
+    Abstain,
+    Allow,
+    Answer,
+    Block,
+    Fault,
+    GateInfo,
+    Mode,
+    Shrink,
+    Threshold,
+    Verdict,
+    Warn,
+)
 from grinder.engine.gating import mode_for, with_threshold
 from grinder.evidence.explain import GateRow, ThresholdRow
 from grinder.gates.answers import is_plain, sound
@@ -21,12 +35,20 @@ WOULD_BLOCK: Final = "would_block"
 _MOST_CASES: Final = 10_000
 
 
+_Key: TypeAlias = tuple[str, float | None, str]
+
+
 class _Case(msgspec.Struct, frozen=True):
-    """What holds of the gate for one symbol and one recorded threshold: before in the run, and after."""
+    """What holds of the gate for one symbol and one recorded threshold: settings before and after, mode in the run.
+
+    ``otherwise`` says that the recorded threshold is not the one that the run's settings tell.
+    """
 
     info: GateInfo
     before: Any
     after: Any
+    mode: str
+    otherwise: bool
 
 
 class GateReview:
@@ -40,7 +62,8 @@ class GateReview:
     Attributes:
         rejudged: recorded answers that were judged anew.
         kept: those that its ``judge`` did not reproduce under the run's own settings, so that they stay.
-        read: fields of the settings that ``judge`` has read.
+        unread: changed fields that no call of ``judge`` has looked at, so that nothing was judged by them.
+        otherwise: those given under other settings than the run's: it was resumed with changed ones.
         overridden: thresholds that a plugin had resolved and that the changed setting replaces, by symbol.
     """
 
@@ -49,19 +72,15 @@ class GateReview:
         self.changed = changed
         self.rejudged = 0
         self.kept = 0
-        self.read: set[str] = set()
+        self.otherwise = 0
         self.overridden: dict[str, ThresholdRow] = {}
         self._plugin = plugin
         self.settings = plugin.settings
         self._base = base
         self._judge: Callable[[dict[str, Any], Any], Any] = plugin.judge or _no_judge
         self.judging = bool(changed) and plugin.judge is not None and base is not None
-        self._cases: dict[tuple[str, ThresholdRow | None], _Case] = {}
-
-    @property
-    def unread(self) -> tuple[str, ...]:
-        """Changed fields that no call of ``judge`` has looked at, so that nothing was judged by them."""
-        return tuple(name for name in self.changed if name not in self.read) if self.judging else ()
+        self.unread = set(changed) if self.judging else set()
+        self._cases: dict[_Key, _Case] = {}
 
     def mode(self, symbol: str) -> Mode:
         """Under the changed settings."""
@@ -77,62 +96,74 @@ class GateReview:
         Raises:
             ValueError: the record holds no verdict that there is.
         """
-        case = self._cases.get((symbol, row.threshold)) or self._case(symbol, row.threshold)
-        recorded = recorded_answer(row)
-        if type(recorded) is Fault:
-            blocking = recorded.held or self.settings.on_error != "allow"
-            if blocking is not recorded.blocks:
-                recorded = msgspec.structs.replace(recorded, blocks=blocking)
-            return case.info, recorded
-        return case.info, self._judged(row, recorded, case, wanted) if self.judging else recorded
+        threshold = row.threshold
+        key = (symbol, threshold.value, threshold.source) if threshold is not None else (symbol, None, "")
+        case = self._cases.get(key)
+        if case is None:
+            case = self._case(key, threshold)
+        if case.otherwise or row.mode != case.mode:
+            self.otherwise += 1
+        if row.verdict == "error":
+            return case.info, self._fault(row)
+        if self.judging:
+            judged = self._judged(row, case, wanted)
+            if judged is not None:
+                return case.info, judged
+        return case.info, recorded_answer(row)
 
-    def _judged(self, row: GateRow, recorded: Answer, case: _Case, wanted: Decimal | None) -> Answer:
+    def _fault(self, row: GateRow) -> Fault:
+        """A fault stays one; what it does follows ``on_error``."""
+        return Fault(row.reason, row.error, row.held or self.settings.on_error != "allow", row.inputs, row.held)
+
+    def _judged(self, row: GateRow, case: _Case, wanted: Decimal | None) -> Answer | None:
+        """The new answer; None where the recorded one stays."""
         inputs: dict[str, Any] = row.inputs
-        again: Verdict | None
-        judged: Answer
-        bypassed = row.reason == BYPASSED and WOULD_BLOCK in inputs
+        said = row.reason
+        bypassed = said == BYPASSED and WOULD_BLOCK in inputs
         if bypassed:
+            said = inputs[WOULD_BLOCK]
             inputs = {key: value for key, value in inputs.items() if key != WOULD_BLOCK}
         try:
-            again = self._ask(inputs, case.before, wanted)
-            judged = self._ask(inputs, case.after, wanted)
+            again = self._judge(inputs, case.before)
+            known = _WORDS.get(type(again)) == ("block" if bypassed else row.verdict)
+            if not (known and (type(again) is Allow or again.reason == said) and _qty(again) == row.qty):
+                self.kept += 1
+                return None
+            judged: Verdict = self._judge(inputs, case.after)
+            if type(judged) is not Allow or not (judged.inputs is inputs or is_plain(judged.inputs)):
+                judged = sound(judged, self._plugin.reasons, wanted)
         except (Exception, SystemExit):  # noqa: BLE001 - a judge is the plugin's code
-            again, judged = None, recorded
-        if not _same(again, row, bypassed=bypassed):
             self.kept += 1
-            return recorded
+            return None
         self.rejudged += 1
-        if bypassed and type(judged) is Block:
-            return recorded
-        return judged
+        if self.unread:
+            with contextlib.suppress(Exception, SystemExit):
+                self._judge(inputs, Watched(case.after, self.unread))
+        return None if bypassed and type(judged) is Block else judged
 
-    def _ask(self, inputs: dict[str, Any], settings: Any, wanted: Decimal | None) -> Verdict:
-        verdict = self._judge(inputs, settings)
-        if type(verdict) is Allow and is_plain(verdict.inputs):
-            return verdict
-        return sound(verdict, self._plugin.reasons, wanted)
-
-    def _case(self, symbol: str, threshold: ThresholdRow | None) -> _Case:
+    def _case(self, key: _Key, threshold: ThresholdRow | None) -> _Case:
         """What holds for a symbol and a recorded threshold. A threshold that is not changed stays as it was."""
-        settings, field = self.settings, self.settings.THRESHOLD
+        symbol, settings, field = key[0], self.settings, self.settings.THRESHOLD
         before: Any = self._base
         after: Any = settings
         shown = None
+        mode = mode_for(self._base, symbol).value if self._base is not None else ""
+        otherwise = False
         if threshold is not None and field:
+            configured = threshold.source in {"", "settings"}
+            otherwise = configured and before is not None and float(getattr(before, field)) != threshold.value
             before = with_threshold(before, threshold.value) or before if before is not None else None
             if field in self.changed:
                 shown = Threshold(float(getattr(settings, field)), settings.THRESHOLD_UNIT)
-                if threshold.source not in {"", "settings"}:
+                if not configured:
                     self.overridden.setdefault(symbol, threshold)
             else:
                 after = with_threshold(settings, threshold.value) or settings
                 shown = Threshold(**msgspec.structs.asdict(threshold))
         info = GateInfo(self.name, mode_for(settings, symbol), settings.on_error, shown)
-        if self.judging:
-            after = Watched(after, self.read)
         if len(self._cases) >= _MOST_CASES:
             self._cases.clear()
-        case = self._cases[symbol, threshold] = _Case(info, before, after)
+        case = self._cases[key] = _Case(info, before, after, mode, otherwise)
         return case
 
 
@@ -162,18 +193,8 @@ def _no_judge(_inputs: object, _settings: object) -> None:
     """Stands for a judge that is not offered; nobody asks it."""
 
 
-def _same(again: Verdict | None, row: GateRow, *, bypassed: bool) -> bool:
-    """Whether judging by the run's own settings says what the record says."""
-    if again is None:
-        return False
-    if bypassed:
-        return type(again) is Block and again.reason == row.inputs[WOULD_BLOCK]
-    kind = type(again)
-    if kind is Allow:
-        return row.verdict == "allow"
-    if kind is Shrink:
-        return row.verdict == "shrink" and again.qty == row.qty and again.reason == row.reason  # type: ignore[union-attr]
-    return row.verdict == _WORD[kind] and again.reason == row.reason  # type: ignore[union-attr]
+def _qty(verdict: object) -> Decimal | None:
+    return verdict.qty if type(verdict) is Shrink else None
 
 
-_WORD: Final = {Block: "block", Warn: "warn", Abstain: "abstain"}
+_WORDS: Final[Mapping[type, str]] = {kind: word for kind, word in VERDICT_NAMES.items() if kind is not Fault}

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from grinder.decisions import Mode, Outcome
+from grinder.decisions import Allow, Answer, GateInfo, Mode, Outcome
 from grinder.engine.admission import Admitting, admission, shrunk_again
 from grinder.engine.draft import Refusal
 from grinder.evidence.explain import DecisionRow, GateRow
@@ -20,6 +20,7 @@ from grinder.whatif.gate import GateReview
 NOBODY: Final = Evaluation((), (), -1, None)
 ALLOWED: Final = Outcome.ALLOWED.value
 _STAGES: Final = frozenset(("admission", "shrink"))
+_MOST_SYMBOLS: Final = 10_000
 
 
 class Turn(enum.StrEnum):
@@ -63,7 +64,7 @@ class Review:
         self.gates = tuple(gates)
         self._first_block = first_block
         self._policies = policies
-        self._chains: dict[str, tuple[tuple[str, ...], tuple[GateReview, ...]]] = {}
+        self._chains: dict[str, tuple[GateReview, ...]] = {}
 
     def decide(self, row: DecisionRow) -> After:
         """The decision under the changed settings.
@@ -86,32 +87,33 @@ class Review:
 
     def _evaluate(self, rows: Sequence[GateRow], symbol: str, wanted: Decimal | None) -> tuple[Evaluation, bool]:
         """What the gates amount to, and whether each gate that the run had was asked."""
-        names, chain = self._chains.get(symbol) or self._chain(symbol)
-        complete = True
-        infos, answers = [], []
-        pairs: Sequence[tuple[GateReview, GateRow | None]]
-        if len(rows) == len(names) and all(row.gate == name for row, name in zip(rows, names, strict=True)):
-            pairs = tuple(zip(chain, rows, strict=True))
-        else:
-            recorded = {row.gate: row for row in rows}
-            pairs = [(gate, recorded.get(gate.name)) for gate in chain]
-        for gate, row in pairs:
+        chain = self._chains.get(symbol) or self._chain(symbol)
+        complete = unanimous = True
+        infos: list[GateInfo] = []
+        answers: list[Answer] = []
+        for place, gate in enumerate(chain):
+            row = rows[place] if place < len(rows) else None
+            if row is None or row.gate != gate.name:
+                row = next((each for each in rows if each.gate == gate.name), None)
             if row is None:
                 complete = complete and not gate.in_run(symbol)
                 continue
             info, answer = gate.answer(row, symbol, wanted)
             infos.append(info)
             answers.append(answer)
+            if type(answer) is Allow:
+                continue
+            unanimous = False
             if self._first_block and info.mode is Mode.ENFORCE and blocks(answer):
                 break
-        return combine(infos, answers), complete
+        evaluation = Evaluation(tuple(infos), tuple(answers), -1, None) if unanimous else combine(infos, answers)
+        return evaluation, complete
 
-    def _chain(self, symbol: str) -> tuple[tuple[str, ...], tuple[GateReview, ...]]:
-        if len(self._chains) >= 10_000:
+    def _chain(self, symbol: str) -> tuple[GateReview, ...]:
+        if len(self._chains) >= _MOST_SYMBOLS:
             self._chains.clear()
-        chain = tuple(gate for gate in self.gates if gate.mode(symbol) is not Mode.OFF)
-        found = self._chains[symbol] = (tuple(gate.name for gate in chain), chain)
-        return found
+        chain = self._chains[symbol] = tuple(gate for gate in self.gates if gate.mode(symbol) is not Mode.OFF)
+        return chain
 
     def _shrunk(self, row: DecisionRow, first: Evaluation) -> After:
         """Gates shrink the order: what they say at the smaller quantity is known if the run asked them the same."""

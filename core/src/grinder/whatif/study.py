@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from grinder.decisions import VERDICT_NAMES, Allow, Mode
 from grinder.engine.plugins import Loaded
+from grinder.engine.surroundings import calm_collector
 from grinder.evidence.explain import DecisionRow, decode_decision
 from grinder.evidence.reading import RecordReader
 from grinder.evidence.recorder import DECISIONS
@@ -67,6 +68,7 @@ class Study:
         self._same: Counter[Key] = Counter()
         self._before: Counter[Key] = Counter()
         self._after: Counter[Key] = Counter()
+        self._pairs: Counter[tuple[Any, ...]] = Counter()
         self._gate_before: Counter[Key] = Counter()
         self._gate_after: Counter[Key] = Counter()
         self._turns: Counter[Turn] = Counter()
@@ -82,12 +84,15 @@ class Study:
         Raises:
             ConfigError: a file of the run is missing.
         """
-        self._decisions()
+        with calm_collector():
+            self._decisions()
+        self._unpair()
         answer = self.answer
         answer.turns = {turn.value: self._turns[turn] for turn in Turn if self._turns[turn]}
         answer.by_reason = counts(self._same + self._before, self._same + self._after)
         answer.by_gate = counts(self._gate_before, self._gate_after)
-        answer.gates = [*self._gate_reports()]
+        answer.gates = self._gate_reports()
+        answer.notes = [note for gate in self.review.gates for note in notes_of(gate)]
         answer.fills_lost = lost_fills(self._reader, self._run, self._marks)
         answer.drift = drifts(self._reader, self._run, self._marks)
         return answer
@@ -113,17 +118,30 @@ class Study:
             answer.after_first_change += bool(answer.first_change)
 
     def _count(self, row: DecisionRow, after: After) -> None:
-        before, later = self._gate_before, self._gate_after
-        for gate in row.gates:
-            before[gate.gate, gate.mode, gate.verdict, gate.reason] += 1
-        for info, said in zip(after.evaluation.gates, after.evaluation.answers, strict=True):
-            kind = type(said)
-            reason = "" if kind is Allow else said.reason  # type: ignore[union-attr]
-            later[info.name, info.mode, VERDICT_NAMES[kind], reason] += 1
         if after.turn is Turn.SAME:
             self._same[row.outcome, row.by, row.reason] += 1
         else:
             self._turn(row, after)
+        rows, infos, answers = row.gates, after.evaluation.gates, after.evaluation.answers
+        if len(rows) == len(answers):
+            pairs, symbol = self._pairs, row.order.symbol
+            for was, info, said in zip(rows, infos, answers, strict=True):
+                reason = "" if type(said) is Allow else said.reason  # type: ignore[union-attr]
+                pairs[was.gate, was.mode, was.verdict, was.reason, info.name, symbol, type(said), reason] += 1
+            return
+        for was in rows:
+            self._gate_before[was.gate, was.mode, was.verdict, was.reason] += 1
+        for info, said in zip(infos, answers, strict=True):
+            reason = "" if isinstance(said, Allow) else said.reason
+            self._gate_after[info.name, info.mode.value, VERDICT_NAMES[type(said)], reason] += 1
+
+    def _unpair(self) -> None:
+        """From pairs of a recorded and a new answer to counts of each; one count a pair is what is quick."""
+        mode_of = {gate.name: gate.mode for gate in self.review.gates}
+        for (name, mode, verdict, reason, later, symbol, kind, later_reason), count in self._pairs.items():
+            self._gate_before[name, mode, verdict, reason] += count
+            self._gate_after[later, mode_of[later](symbol).value, VERDICT_NAMES[kind], later_reason] += count
+        self._pairs.clear()
 
     def _turn(self, row: DecisionRow, after: After) -> None:
         self._before[row.outcome, row.by, row.reason] += 1
@@ -164,6 +182,21 @@ def review_of(
     return Review(gates, first_block=first_block, policies=changed.policies)
 
 
+def notes_of(gate: GateReview) -> Iterator[str]:
+    """What a reader should know of how the answers of a gate came about."""
+    if gate.otherwise:
+        yield (
+            f"{gate.name}: {gate.otherwise:,} answers were given under other settings than settings.json tells; "
+            "was the run resumed with changed ones?"
+        )
+    field = gate.settings.THRESHOLD
+    for symbol, threshold in sorted(gate.overridden.items()):
+        yield (
+            f"plugins.{gate.name}.{field}: in the run {threshold.source} had resolved {threshold.value:g} for "
+            f"{symbol}; the value given here is used in its place"
+        )
+
+
 def _as(like: GateSettings, settings: GateSettings | None) -> GateSettings | None:
     """The settings as an instance of the same class; a plugin from a file is another class each time it is loaded."""
     if settings is None or isinstance(settings, type(like)):
@@ -185,7 +218,7 @@ def report_of(gate: GateReview, base: GateSettings | None) -> GateReport:
         gate=gate.name,
         status=status,
         changed=gate.changed,
-        not_judged=gate.unread,
+        not_judged=tuple(sorted(gate.unread)),
         rejudged=gate.rejudged,
         kept=gate.kept,
     )

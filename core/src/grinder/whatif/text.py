@@ -11,7 +11,7 @@ from typing import Any, Final
 from grinder.evidence.text import number, printable, table
 from grinder.whatif.blocks import MIN_BLOCKS, Estimate
 from grinder.whatif.effects import LostFills
-from grinder.whatif.result import Count, GateReport, Told, Turned, WhatIf
+from grinder.whatif.result import Count, GateReport, Told, WhatIf
 from grinder.whatif.review import Turn
 
 TURNS: Final = {
@@ -29,8 +29,8 @@ GROUPS: Final = {
     "all_fills": "all orders with fills in the run",
 }
 DRIFT: Final = (
-    "Position drift is not modelled: an order that is sent or not would have changed positions, resting orders and "
-    "what the strategy did next. Breakers are not run again either."
+    "Position drift is not modelled: an order that is sent or not changes positions, resting orders and later orders.",
+    "Breakers are not run again either.",
 )
 TOP: Final = 8
 
@@ -44,7 +44,7 @@ def render(answer: WhatIf, top: int = TOP) -> str:
     lines += [_row("changed", f"{c.key}: {_value(c.before)} -> {_value(c.after)}") for c in answer.changes]
     lines += [_row("gate", text) for report in answer.gates if (text := _gate(report))]
     if answer.not_modelled:
-        lines.append(_row("not told", f"{', '.join(answer.not_modelled)}: recorded decisions cannot answer for these"))
+        lines.append(_row("ignored", f"{', '.join(answer.not_modelled)}: recorded decisions cannot answer for that"))
     lines += [_row("note", note) for note in answer.notes]
     lines.append("")
     if not answer.turns:
@@ -55,7 +55,7 @@ def render(answer: WhatIf, top: int = TOP) -> str:
 
 
 def _row(name: str, text: str) -> str:
-    return f"{name:<10}{printable(text)}"
+    return f"{name:<9} {printable(text)}"
 
 
 def _value(value: Any) -> str:
@@ -89,14 +89,18 @@ def _turns(answer: WhatIf) -> Iterator[str]:
     if answer.amendments:
         yield f"  {answer.amendments:,} of them are amendments: the order that one means stays when it is blocked."
     if answer.first_change:
-        yield f"{DRIFT} {answer.after_first_change:,} decisions come after the first that changes."
+        yield DRIFT[0]
+        yield f"{DRIFT[1]} {answer.after_first_change:,} decisions come after the first that changes."
 
 
 def _reasons(rows: Sequence[Count], top: int) -> Iterator[str]:
     shown = [row for row in rows if row.before != row.after]
     yield from table(
         ("decision", "before", "after", "by", "reason"),
-        [[row.what[0], f"{row.before:,}", f"{row.after:,}", row.what[1] or "-", row.what[2] or "-"] for row in shown[:top]],
+        [
+            [row.what[0], f"{row.before:,}", f"{row.after:,}", row.what[1] or "-", row.what[2] or "-"]
+            for row in shown[:top]
+        ],
         2,
     )
     yield from _more(len(shown) - top)
@@ -123,8 +127,9 @@ def _lost(lost: LostFills) -> Iterator[str]:
         yield _row("fills", "none would be lost")
     else:
         yield _row(
-            "fills lost",
-            f"{lost.fills:,} on {lost.orders:,} orders, notional {number(lost.notional, 2)}, fees {_fees(lost.fees)}",
+            "fills",
+            f"{lost.fills:,} lost on {lost.orders:,} orders, notional {number(lost.notional, 2)}, "
+            f"fees {_fees(lost.fees)}",
         )
         for row in lost.by_symbol:
             yield _row("", f"{row.symbol} {number(row.qty, 8)} in {row.fills:,} fills, {number(row.notional, 2)}")
@@ -147,10 +152,8 @@ def _drift(answer: WhatIf) -> Iterator[str]:
         if drift.s1.n or drift.s5.n or drift.s30.n
     ]
     yield from table(("", "after 1 s", "after 5 s", "after 30 s"), rows, 3)
-    yield (
-        "+- is one standard error by blocks of time of 10, 10 and 60 s, since such moves overlap; it is left out where "
-        f"there are fewer than {MIN_BLOCKS} blocks."
-    )
+    yield "+- is one standard error by blocks of 10, 10 and 60 s of time, since such moves overlap;"
+    yield f"it is left out where there are fewer than {MIN_BLOCKS} blocks."
 
 
 def _estimate(found: Estimate) -> str:
@@ -169,7 +172,6 @@ def _changed(answer: WhatIf) -> Iterator[str]:
     if more > 0:
         yield f"... and {more:,} more; --limit shows more, --out writes all"
     yield printable(f"try       grinder explain {shlex.quote(answer.changed[0].id)} --run {shlex.quote(answer.run)}")
-
 
 
 def _told(told: Told) -> str:

@@ -11,21 +11,17 @@ class Watched:
     """Stands in for a gate's settings.
 
     A changed setting that is never read must have gone into what the gate recorded, so that its ``judge`` cannot
-    answer for it.
+    answer for it. Each name that is read is taken out of ``unread``; what is answered to the stand-in counts for
+    nothing.
     """
 
-    __slots__ = ("_read", "_settings")
+    __slots__ = ("_settings", "_unread")
 
-    def __init__(self, settings: GateSettings, read: set[str]) -> None:
+    def __init__(self, settings: GateSettings, unread: set[str]) -> None:
         self._settings = settings
-        self._read = read
-
-    @property  # type: ignore[override]
-    def __class__(self) -> type[GateSettings]:
-        """That of the settings, so that a ``judge`` may ask."""
-        return type(self._settings)
+        self._unread = unread
 
     def __getattr__(self, name: str) -> Any:
         """The settings' own attribute."""
-        self._read.add(name)
+        self._unread.discard(name)
         return getattr(self._settings, name)

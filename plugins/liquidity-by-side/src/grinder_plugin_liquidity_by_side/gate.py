@@ -9,9 +9,7 @@ from grinder import AccountView, Allow, Block, Input, MarketView, OpenOrder, Ord
 from grinder_plugin_liquidity_by_side.settings import LiquiditySettings
 
 
-def look(
-    order: OrderIntent, market: MarketView, account: AccountView, settings: LiquiditySettings
-) -> dict[str, Input]:
+def look(order: OrderIntent, market: MarketView, account: AccountView, settings: LiquiditySettings) -> dict[str, Input]:
     """The order's quantity and the depth on the side that matters, None where it is no number.
 
     The position of a BUY leaves through the bids, that of a SELL through the asks. Of ``both`` the thinner one
