@@ -25,7 +25,7 @@ from grinder.decisions import (
 )
 from grinder.engine.gating import mode_for, with_threshold
 from grinder.evidence.explain import GateRow, ThresholdRow
-from grinder.gates.answers import is_plain, sound
+from grinder.gates.answers import UnsoundError, describe, is_plain, sound
 from grinder.host.manager import GatePlugin
 from grinder.settings.plugin import GateSettings
 from grinder.whatif.watched import Watched
@@ -61,7 +61,8 @@ class GateReview:
 
     Attributes:
         rejudged: recorded answers that were judged anew.
-        kept: those that its ``judge`` did not reproduce under the run's own settings, so that they stay.
+        kept: those that its ``judge`` does not reproduce under the run's own settings, or for which it raises, so
+            that they stay.
         unread: changed fields that no call of ``judge`` has looked at, so that nothing was judged by them.
         otherwise: those given under other settings than the run's: it was resumed with changed ones.
         overridden: thresholds that a plugin had resolved and that the changed setting replaces, by symbol.
@@ -104,6 +105,7 @@ class GateReview:
         if case.otherwise or row.mode != case.mode:
             self.otherwise += 1
         if row.verdict == "error":
+            self.kept += self.judging
             return case.info, self._fault(row)
         if self.judging:
             judged = self._judged(row, case, wanted)
@@ -129,9 +131,9 @@ class GateReview:
             if not (known and (type(again) is Allow or again.reason == said) and _qty(again) == row.qty):
                 self.kept += 1
                 return None
-            judged: Verdict = self._judge(inputs, case.after)
+            judged: Answer = self._judge(inputs, case.after)
             if type(judged) is not Allow or not (judged.inputs is inputs or is_plain(judged.inputs)):
-                judged = sound(judged, self._plugin.reasons, wanted)
+                judged = self._checked(judged, wanted)
         except (Exception, SystemExit):  # noqa: BLE001 - a judge is the plugin's code
             self.kept += 1
             return None
@@ -140,6 +142,14 @@ class GateReview:
             with contextlib.suppress(Exception, SystemExit):
                 self._judge(inputs, Watched(case.after, self.unread))
         return None if bypassed and type(judged) is Block else judged
+
+    def _checked(self, judged: object, wanted: Decimal | None) -> Answer:
+        """The answer if it is well formed, else the fault that the engine would make of it."""
+        try:
+            return sound(judged, self._plugin.reasons, wanted)
+        except UnsoundError as error:
+            held = isinstance(judged, Block)
+            return Fault(error.reason, describe(error), held or self.settings.on_error != "allow", held=held)
 
     def _case(self, key: _Key, threshold: ThresholdRow | None) -> _Case:
         """What holds for a symbol and a recorded threshold. A threshold that is not changed stays as it was."""

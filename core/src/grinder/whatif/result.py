@@ -46,7 +46,7 @@ class GateReport(msgspec.Struct, frozen=True, kw_only=True):
     follows from it; ``no_judge`` kept although its own settings changed; ``absent`` from the run, so that nothing is
     known of it; ``removed`` by the change.
     ``not_judged`` are changed settings that its judge never reads, ``rejudged`` the answers judged anew, ``kept`` those
-    that its judge does not reproduce under the run's own settings and that therefore stay as recorded.
+    that stay as recorded, since its judge does not reproduce them under the run's own settings, or raises.
     """
 
     gate: str

@@ -68,7 +68,7 @@ def _gate(report: GateReport) -> str:
         case "judged":
             text = f"{name}: {report.rejudged:,} recorded answers judged anew"
             if report.kept:
-                text += f"; {report.kept:,} kept, since its judge does not reproduce them from what was recorded"
+                text += f"; {report.kept:,} kept, since its judge raises or does not reproduce them"
             if report.not_judged:
                 text += f"; NOT judged: {', '.join(report.not_judged)}, which its judge never reads"
             return text
