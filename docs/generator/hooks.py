@@ -10,6 +10,7 @@ from typing import Any
 
 from generator.markdown import block, page, prose, table
 from grinder.host.hookspecs import HOOK_API, PluginContext
+from grinder.host.judging import judge
 from grinder.host.signatures import SPECS
 
 INTRO = f"""
@@ -35,7 +36,24 @@ MODULE = """
 | `register_settings` | yes | the hook that declares the settings class |
 | `GRINDER_API` | no | range of hook versions, such as `">=1.0,<2"` |
 | `REASONS` | when a gate answers with reason codes of its own | [codes](reasons.md), each with a sentence |
+| `judge` | no | a gate's answer from what it recorded: see [below](#judge) |
 | any other hook | no | what the plugin is for |
+"""
+
+JUDGE = """
+No hook, but an attribute that the module of a gate may have, checked like one when the plugin is loaded: a plain
+function of exactly these two parameters. A gate does well to answer through it:
+
+```python
+@hookimpl
+def pre_order_gate(order: OrderIntent, market: MarketView, settings: SpreadSettings) -> Verdict:
+    return judge({"spread_bps": (market.ask - market.bid) / market.mid * 10_000}, settings)
+
+
+def judge(inputs: Mapping[str, Input], settings: SpreadSettings) -> Verdict:
+    narrow = inputs["spread_bps"] <= settings.max_spread_bps
+    return Allow(inputs) if narrow else Block("ACME_SPREAD_WIDE", inputs)
+```
 """
 
 
@@ -51,6 +69,7 @@ def build() -> str:
         overview,
         MODULE,
         *(_section(name, spec) for name, spec in SPECS.items()),
+        _section("judge", judge) + "\n\n" + JUDGE.strip("\n"),
         f"## PluginContext\n\n{prose(PluginContext.__doc__ or '')}\n\n{context}",
     )
 

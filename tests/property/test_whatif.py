@@ -19,7 +19,7 @@ from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from grinder import Admitted, BookSnapshot, Cancelled, ExchangeSnapshot, FeedStatus, OrderIntent, Side
@@ -153,7 +153,10 @@ class Feed:
                     yield FeedStatus(symbol, now, connected=True)
                 tick = TABLE[symbol].tick_size
                 sides = [
-                    [(str(PRICES[symbol] + sign * tick * level), f"{draw.expovariate(20):.3f}") for level in range(1, 5)]
+                    [
+                        (str(PRICES[symbol] + sign * tick * level), f"{draw.expovariate(20):.3f}")
+                        for level in range(1, 5)
+                    ]
                     for sign in (-1, 1)
                 ]
                 yield BookSnapshot(symbol, now, now, step + 1, *sides)
@@ -172,7 +175,9 @@ class Clockwork:
         side = Side.BUY if step % 2 else Side.SELL
         away = Decimal("0.98") if side is Side.BUY else Decimal("1.02")
         qty = Decimal(QTYS[market.symbol][step // 2 % 4])
-        return [OrderIntent(symbol=market.symbol, side=side, qty=qty, price=PRICES[market.symbol] * away, origin="clock")]
+        return [
+            OrderIntent(symbol=market.symbol, side=side, qty=qty, price=PRICES[market.symbol] * away, origin="clock")
+        ]
 
 
 class Void:
@@ -290,10 +295,15 @@ VALUES = {
 
 
 def told(record: dict[str, Any]) -> tuple[Any, ...]:
-    return record["outcome"], record["reason"], record["by"], record["qty"]
+    return record["outcome"], record["reason"], record["by"], Decimal(record["qty"])
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=10)
+@example(BASES[3], {"plugins.wi_moody.on_error": 0})
+@example(BASES[3], {"plugins.wi_moody.mode": 1, "plugins.liquidity_by_side.symbols": 2})
+@example(BASES[2], {"plugins.warm_up.seconds": 0})
+@example(BASES[0], {"plugins.wi_cap.cap": 5, "plugins.warm_up.seconds": 0})
+@example(BASES[4], {"plugins.wi_cap.cap": 3, "gates.evaluate": 1, "gates.order": 4})
 @given(base=st.sampled_from(BASES), question=QUESTIONS)
 def test_it_predicts_a_real_run_decision_by_decision(base, question):
     asked = {key: VALUES[key.rpartition(".")[2]][choice] for key, choice in question.items()}
@@ -320,7 +330,9 @@ def test_it_predicts_a_real_run_decision_by_decision(base, question):
             assert turned["change"] == "unknown"
             assert "first_block" in str(base)
     if known == len(predicted):
-        counted = Counter((g["gate"], g["mode"], g["verdict"], g.get("reason", "")) for row in real for g in row["gates"])
+        counted = Counter(
+            (g["gate"], g["mode"], g["verdict"], g.get("reason", "")) for row in real for g in row["gates"]
+        )
         assert counted == Counter({tuple(row["what"]): row["after"] for row in answer["by_gate"] if row["after"]})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 
 import pytest
@@ -12,9 +13,10 @@ from pydantic import ValidationError
 import grinder_plugin_liquidity_by_side as plugin
 from grinder import Allow, Block, OpenOrder, OrderIntent, OrderState, PositionSide, Route, Side
 from grinder.testing import GateConformance
-from grinder_plugin_liquidity_by_side.gate import depth, judge
+from grinder_plugin_liquidity_by_side.gate import depth, look
 from grinder_plugin_liquidity_by_side.settings import LiquiditySettings
 
+gate = plugin.pre_order_gate
 NAN = float("nan")
 INF = float("inf")
 BIDS = ((100.0, 1.0), (99.9, 2.0), (99.8, 4.0), (99.7, 8.0))
@@ -68,7 +70,7 @@ def resting(side: Side, price: str | None, remaining: str, state: OrderState = O
 
 
 def answer(side=Side.BUY, qty="1", market=None, account=None, **options):
-    return judge(order(side, qty), market or Market(), account or Account(), LiquiditySettings(**options))
+    return gate(order(side, qty), market or Market(), account or Account(), LiquiditySettings(**options))
 
 
 def test_defaults():
@@ -88,14 +90,16 @@ def test_defaults():
     ],
 )
 def test_each_choice_looks_at_its_side(side, choice, available):
-    verdict = judge(order(side, "0.1"), Market(), Account(), LiquiditySettings(side=choice))
+    verdict = gate(order(side, "0.1"), Market(), Account(), LiquiditySettings(side=choice))
     assert verdict.inputs["available"] == available
 
 
 def test_the_requirement_is_alpha_times_the_quantity():
-    assert answer(qty="4.666", alpha=1.5) == Allow({"available": 7.0, "required": 4.666 * 1.5})
-    assert answer(qty="4.667", alpha=1.5) == Block("LIQUIDITY_LOW", {"available": 7.0, "required": 4.667 * 1.5})
-    assert answer(qty="7", alpha=1.0) == Allow({"available": 7.0, "required": 7.0})
+    assert answer(qty="4.666", alpha=1.5) == Allow({"available": 7.0, "qty": 4.666, "required": 4.666 * 1.5})
+    assert answer(qty="4.667", alpha=1.5) == Block(
+        "LIQUIDITY_LOW", {"available": 7.0, "qty": 4.667, "required": 4.667 * 1.5}
+    )
+    assert answer(qty="7", alpha=1.0) == Allow({"available": 7.0, "qty": 7.0, "required": 7.0})
 
 
 def test_levels_bound_what_is_added_up():
@@ -104,13 +108,13 @@ def test_levels_bound_what_is_added_up():
 
 
 def test_fewer_levels_count_as_they_are():
-    assert answer(market=Market(bids=BIDS[:1]), qty="0.5") == Allow({"available": 1.0, "required": 0.75})
+    assert answer(market=Market(bids=BIDS[:1]), qty="0.5") == Allow({"available": 1.0, "qty": 0.5, "required": 0.75})
 
 
 @pytest.mark.parametrize("side", list(Side))
 @pytest.mark.parametrize("market", [Market(bids=()), Market(asks=())])
 def test_an_empty_side_blocks_every_order(side, market):
-    assert answer(side, market=market) == Block("LIQUIDITY_ZERO")
+    assert answer(side, market=market) == Block("LIQUIDITY_ZERO", {"available": 0.0, "qty": 1.0, "required": 1.5})
 
 
 @pytest.mark.parametrize("state", [OrderState.INTENT, OrderState.SENT, OrderState.UNKNOWN, OrderState.PARTIAL])
@@ -132,7 +136,7 @@ def test_a_level_never_counts_below_zero():
 def test_a_side_that_is_all_ours_is_empty():
     market = Market(bids=BIDS[:1])
     verdict = answer(market=market, account=Account(resting(Side.BUY, "100", "1")))
-    assert verdict == Block("LIQUIDITY_ZERO", {"available": 0.0, "required": 1.5})
+    assert verdict == Block("LIQUIDITY_ZERO", {"available": 0.0, "qty": 1.0, "required": 1.5})
 
 
 @pytest.mark.parametrize("bad", [NAN, INF])
@@ -140,13 +144,20 @@ def test_a_side_that_is_all_ours_is_empty():
 @pytest.mark.parametrize("side", list(Side))
 def test_a_depth_that_is_no_number_blocks(bad, choice, side):
     market = Market(bids=(BIDS[0], (99.9, bad)), asks=(ASKS[0], (100.2, bad)))
-    assert judge(order(side), market, Account(), LiquiditySettings(side=choice)) == Block("INPUT_NONFINITE")
+    assert gate(order(side), market, Account(), LiquiditySettings(side=choice)) == Block(
+        "INPUT_NONFINITE", {"available": None, "qty": 1.0}
+    )
 
 
 def test_not_a_number_on_either_side_is_seen_by_both():
     for market in (Market(bids=(BIDS[0], (99.9, NAN))), Market(asks=(ASKS[0], (100.2, NAN)))):
-        verdict = judge(order(qty="0.01"), market, Account(), LiquiditySettings(side="both"))
-        assert verdict == Block("INPUT_NONFINITE")
+        verdict = gate(order(qty="0.01"), market, Account(), LiquiditySettings(side="both"))
+        assert verdict == Block("INPUT_NONFINITE", {"available": None, "qty": 0.01})
+
+
+def test_a_requirement_that_is_no_number_blocks():
+    assert answer(qty="1e308", alpha=10) == Block("INPUT_NONFINITE", {"available": 7.0, "qty": 1e308})
+    assert answer(qty="1e400") == Block("INPUT_NONFINITE", {"available": 7.0, "qty": None})
 
 
 def test_an_order_without_a_quantity_blocks():
@@ -164,7 +175,7 @@ def test_the_module_is_a_gate():
     assert model is LiquiditySettings
     assert model.THRESHOLD in model.model_fields
     arguments = (order(), Market(), Account(), LiquiditySettings())
-    assert plugin.pre_order_gate(*arguments) == judge(*arguments)
+    assert plugin.pre_order_gate(*arguments) == plugin.judge(look(*arguments), arguments[-1])
 
 
 numbers = st.floats(allow_nan=True, allow_infinity=True)
@@ -198,9 +209,13 @@ options = st.fixed_dictionaries(
 )
 def test_pure_and_never_raises(*, bids, asks, own, options, side, qty):
     market, account, model = Market(bids, asks), Account(*own), LiquiditySettings(**options)
-    first = judge(order(side, qty), market, account, model)
-    again = judge(order(side, qty), Market(bids, asks), Account(*own), model)
+    first = gate(order(side, qty), market, account, model)
+    again = gate(order(side, qty), Market(bids, asks), Account(*own), model)
     assert first == again
+    recorded = json.loads(json.dumps(first.inputs))
+    assert plugin.judge(recorded, model) == first
+    other = LiquiditySettings(**{**options, "alpha": options["alpha"] / 2 + 0.5})
+    assert plugin.judge(recorded, other) == gate(order(side, qty), market, account, other)
     assert repr(market.sides) == repr(Market(bids, asks).sides)
     assert account.orders == tuple(own)
     if isinstance(first, Allow):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from types import MappingProxyType
 
@@ -13,7 +14,7 @@ from pydantic import ValidationError
 import grinder_plugin_warm_up as plugin
 from grinder import Allow, Block, GateSettings, OrderIntent, Side
 from grinder.testing import GateConformance
-from grinder_plugin_warm_up.gate import judge
+from grinder_plugin_warm_up.gate import judge, look
 from grinder_plugin_warm_up.settings import WarmUpSettings
 
 S = 1_000_000_000
@@ -33,7 +34,7 @@ class Runtime:
 
 
 def answer(now: int, runtime: Runtime | None = None, seconds: float = 90.0):
-    return judge(ORDER, runtime or Runtime(), now, WarmUpSettings(seconds=seconds))
+    return plugin.pre_order_gate(ORDER, runtime or Runtime(), now, WarmUpSettings(seconds=seconds))
 
 
 def test_ninety_seconds_by_default():
@@ -44,7 +45,9 @@ def test_ninety_seconds_by_default():
 
 def test_no_health_blocks_even_without_a_wait():
     for runtime in (Runtime(since=0), Runtime(since=0, ETHUSDT=START)):
-        assert answer(START + 1000 * S, runtime, seconds=0) == Block("WARMUP_NOT_HEALTHY", {"healthy_s": 0.0})
+        assert answer(START + 1000 * S, runtime, seconds=0) == Block(
+            "WARMUP_NOT_HEALTHY", {"healthy": False, "healthy_s": 0.0}
+        )
 
 
 def test_health_before_the_start_does_not_count():
@@ -61,7 +64,7 @@ def test_a_break_starts_the_time_anew():
 def test_each_symbol_has_its_own_time():
     runtime = Runtime(since=START + 1000 * S, ETHUSDT=START)
     other = OrderIntent(symbol="ETHUSDT", side=Side.SELL, qty=Decimal(1))
-    assert isinstance(judge(other, runtime, START + 1001 * S, WarmUpSettings()), Allow)
+    assert isinstance(plugin.pre_order_gate(other, runtime, START + 1001 * S, WarmUpSettings()), Allow)
     assert isinstance(answer(START + 1001 * S, runtime), Block)
 
 
@@ -80,7 +83,8 @@ def test_the_module_is_a_gate():
     assert model is WarmUpSettings
     assert issubclass(model, GateSettings)
     assert model.THRESHOLD in model.model_fields
-    direct = judge(ORDER, Runtime(), START, WarmUpSettings())
+    assert plugin.judge is judge
+    direct = judge(look(ORDER, Runtime(), START), WarmUpSettings())
     assert plugin.pre_order_gate(ORDER, Runtime(), START, WarmUpSettings()) == direct
 
 
@@ -96,8 +100,12 @@ times = st.integers(min_value=0, max_value=2**62)
 def test_pure_and_never_raises(now, since, started, seconds):
     own = WarmUpSettings(seconds=seconds)
     runtime = Runtime(since, started)
-    first = judge(ORDER, runtime, now, own)
-    assert first == judge(ORDER, runtime, now, own)
+    first = plugin.pre_order_gate(ORDER, runtime, now, own)
+    assert first == plugin.pre_order_gate(ORDER, runtime, now, own)
+    other = WarmUpSettings(seconds=seconds / 2 + 1)
+    recorded = json.loads(json.dumps(first.inputs))
+    assert judge(recorded, own) == first
+    assert judge(recorded, other) == plugin.pre_order_gate(ORDER, runtime, now, other)
     assert (runtime.started_ns, runtime.healthy_since("BTCUSDT")) == (started, since)
     assert isinstance(first, Allow) or first.reason in plugin.REASONS
     if isinstance(first, Allow):

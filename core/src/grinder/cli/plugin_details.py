@@ -22,9 +22,10 @@ from grinder.host.discovery import (
     decide,
     discover,
 )
+from grinder.host.judging import NAME as JUDGE
 from grinder.host.loading import EXTENSION_PARTS, api_range, load_extension
 from grinder.host.manager import Host
-from grinder.host.signatures import signature
+from grinder.host.signatures import GATE, shown, signature
 from grinder.reasons import ReasonRegistry
 from grinder.settings.model import Settings
 
@@ -70,7 +71,9 @@ def _plugin_details(name: str, records: Sequence[PluginRecord], rules: Mapping[s
             raise PluginError(name, f"it is {record.state}: {record.reason}")
     host = Host.load(mine, [name], reasons=reasons)
     codes = {code: reasons.meaning(code) for code in sorted(reasons.owned_by(name))}
-    return _described(host.records[0], host.models()[name], codes, host.hooks(name))
+    details = _described(host.records[0], host.models()[name], codes, host.hooks(name))
+    judge = host.judge(name)
+    return details | {"judge": shown(JUDGE, judge) if judge is not None else ""}
 
 
 def _described(
@@ -113,6 +116,8 @@ def as_text(details: Mapping[str, Any]) -> str:
     if details["reasons"]:
         parts.append(table(("reason", "meaning"), [list(row) for row in details["reasons"].items()]))
     parts.append("\n".join(["hooks" if details["group"] == PLUGINS else "functions", *details["hooks"].values()]))
+    if GATE in details["hooks"]:
+        parts.append("judge\n" + (details["judge"] or "none: grinder whatif keeps the answers that were recorded"))
     return "\n\n".join(parts)
 
 

@@ -42,8 +42,13 @@ class RecordReader:
                 f"{path}: {error.strerror}; name the directory of a run, or make one with 'grinder run'"
             ) from error
 
-    def rows(self, path: Path, kind: type[T]) -> Iterator[tuple[T, bytes]]:
+    def rows(self, path: Path, kind: type[T], sound: Callable[[T], bool] = lambda _: True) -> Iterator[tuple[T, bytes]]:
         """Every readable line, decoded as far as ``kind`` asks, and its bytes.
+
+        Args:
+            path: the file.
+            kind: what a line is decoded to.
+            sound: whether a row holds what a run can have written; one that does not is damage.
 
         Raises:
             ConfigError: the file is missing or cannot be read.
@@ -54,8 +59,11 @@ class RecordReader:
                 row = decode(line)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 self.unreadable(path, number, error, ended=ended)
-            else:
+                continue
+            if sound(row):
                 yield row, line
+            else:
+                self.unreadable(path, number, ValueError("a value is out of all bounds"), ended=ended)
 
     def unreadable(self, path: Path, number: int, error: Exception, *, ended: bool) -> None:
         """A line is no record: damage, unless it is the last one and was not finished."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal, localcontext
-from math import isfinite
+from math import isfinite, nan
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +21,8 @@ SECOND_NS: Final = 1_000_000_000
 HORIZONS: Final = (1, 5, 30)
 GROUPS: Final = ("fills_lost", "newly_blocked", "newly_allowed", "all_fills")
 _ZERO: Final = Decimal(0)
+_DIGITS: Final = 40
+"""Size of a number, in digits before or after the point, beyond which it is no price, quantity or fee."""
 
 
 class _Fill(msgspec.Struct, frozen=True, gc=False):
@@ -30,6 +32,10 @@ class _Fill(msgspec.Struct, frozen=True, gc=False):
     qty: Decimal
     fee: Decimal
     fee_asset: str = ""
+
+    def sound(self) -> bool:
+        """Whether its numbers can be added up."""
+        return all(value.is_finite() and abs(value.adjusted()) < _DIGITS for value in (self.price, self.qty, self.fee))
 
 
 class _Markout(msgspec.Struct, frozen=True, gc=False):
@@ -73,13 +79,13 @@ def lost_fills(reader: RecordReader, run: Path, marks: Marks) -> LostFills:
     lost = LostFills()
     symbols: dict[str, SymbolFills] = {}
     with localcontext(EXACT):
-        for fill, _ in reader.rows(run / FILLS, _Fill):
+        for fill, _ in reader.rows(run / FILLS, _Fill, _Fill.sound):
             bits = marks.get(fill.intent_id)
             first = not bits & FILLED
             if first:
                 marks.add(fill.intent_id, FILLED)
                 lost.resized_orders += bool(bits & TURNED)
-            if bits & BLOCKED and fill.price.is_finite() and fill.qty.is_finite() and fill.fee.is_finite():
+            if bits & BLOCKED:
                 _add(symbols.setdefault(fill.symbol, SymbolFills(symbol=fill.symbol)), fill, first=first)
         for row in symbols.values():
             lost.orders += row.orders
@@ -125,8 +131,8 @@ def drifts(reader: RecordReader, run: Path, marks: Marks) -> dict[str, Drift] | 
         sign = 1 if row.side == "BUY" else -1
         groups = list(_groups(bits))
         for index, later in enumerate((row.mid_1s, row.mid_5s, row.mid_30s)):
-            if later is not None and isfinite(later) and later > 0:
-                moved = sign * (later / row.mid - 1) * 1e4
+            moved = sign * (later / row.mid - 1) * 1e4 if later is not None else nan
+            if isfinite(moved):
                 for name in groups:
                     means[name][index].add(row.ts_ns, moved)
     return {name: Drift(*(mean.estimate() for mean in horizons)) for name, horizons in means.items()}

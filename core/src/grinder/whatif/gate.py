@@ -20,7 +20,6 @@ from grinder.decisions import (
     Mode,
     Shrink,
     Threshold,
-    Verdict,
     Warn,
 )
 from grinder.engine.gating import mode_for, with_threshold
@@ -194,7 +193,7 @@ def recorded_answer(row: GateRow) -> Answer:
             return Abstain(row.reason, row.inputs)
         case "error":
             return Fault(row.reason, row.error, row.on_error != "allow", row.inputs, row.held)
-        case "shrink" if row.qty is not None:
+        case "shrink" if row.qty is not None and row.qty.is_finite():
             return Shrink(row.qty, row.reason, row.inputs)
     raise ValueError(f"gate {row.gate!r} has no verdict that there is: {row.verdict!r}")
 

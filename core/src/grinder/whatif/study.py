@@ -111,7 +111,7 @@ class Study:
                     after = decide(row)
                     answer.gated += 1
                     self._count(row, after)
-            except (msgspec.DecodeError, ValueError, KeyError, RecursionError) as error:
+            except (msgspec.DecodeError, ValueError, KeyError, ArithmeticError, RecursionError) as error:
                 self._reader.unreadable(path, number, error, ended=ended)
                 continue
             answer.decisions += 1
