@@ -48,6 +48,9 @@ from grinder.settings.model import Settings
 from grinder.settings.plugin import GateSettings
 from grinder.testing import CASES, fixtures
 from grinder.types import TradingState
+from grinder.whatif.effects import GROUPS, Drift
+from grinder.whatif.result import Turned, WhatIf
+from grinder.whatif.review import Turn
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "docs" / "reference"
@@ -253,7 +256,7 @@ def everything() -> Decision:
         qty=Decimal(1), price=Decimal(50), route=Route.PAPER, trading_state=TradingState.ACTIVE, mid=50.0, detail="why",
         warnings=("careful",),
         gates=(GateInfo("some_gate", Mode.ENFORCE, "block", Threshold(1.0, "x", "s", "r", "e")),),
-        answers=(Fault("GATE_ERROR", "broke", True, {"depth": 1.0}),),
+        answers=(Fault("GATE_ERROR", "broke", True, {"depth": 1.0}, held=True),),
         first_answers=(Shrink(Decimal(1), "SMALLER", {"depth": 1.0}),), client_id="c",
     )  # fmt: skip
 
@@ -290,6 +293,12 @@ def test_every_key_of_the_summary_is_documented():
     text = section("run-directory.md", "summary.json")
     for key in summary_keys(Summary):
         assert f"`{key}`" in text, key
+
+
+def test_every_key_of_a_what_if_is_documented():
+    text = page("whatif.md")
+    for key in {*summary_keys(WhatIf), *summary_keys(Turned), *summary_keys(Drift), *GROUPS, *(t.value for t in Turn)}:
+        assert key == "same" or f"`{key}`" in text, key
 
 
 def summary_keys(struct: type) -> Iterator[str]:

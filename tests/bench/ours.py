@@ -1,6 +1,6 @@
 """Our sides of the benchmarks that need a process of their own. Prints one JSON line.
 
-Usage: python ours.py {decode|capture|engine|day|first-decision} CAPTURE.gz
+Usage: python ours.py {decode|capture|engine|whatif|day|first-decision} CAPTURE.gz
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import sys
 import tempfile
 import time
@@ -182,6 +183,41 @@ def engine(path: Path, every: int = 100) -> dict:
             "events_per_s": round(len(events) / rates[every]), "fills": summary.fills}  # fmt: skip
 
 
+COPIES = 40
+"""So often the records of one paper run are put one after the other, each time with ids of their own."""
+
+
+def whatif(_path: Path) -> dict:
+    """The decisions of paper runs judged again with both gates changed, what they led to included."""
+    from grinder.engine.plugins import load
+    from grinder.engine.session import Session
+    from grinder.evidence.reading import RecordReader
+    from grinder.evidence.recorder import DECISIONS
+    from grinder.settings.saved import SETTINGS, read_saved
+    from grinder.settings.sources import Sources
+    from grinder.whatif.study import Study
+
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder)
+        from grinder.engine.options import RunOptions
+
+        Session.open(RunOptions(out=out)).run()
+        lines = (out / DECISIONS).read_bytes()
+        with (out / DECISIONS).open("wb") as file:
+            for copy in range(1, COPIES + 1):
+                file.write(re.sub(rb'"id":"(\w+)-1-', rb'"id":"\1-%d-' % copy, lines))
+        base = read_saved(out / SETTINGS).layer(SETTINGS)
+        changed = ("plugins.liquidity_by_side.alpha=3", "plugins.warm_up.seconds=60")
+        loaded = load(Sources.over(base)), load(Sources.over(base, overrides=changed))
+        study = Study(out, *loaded, reader=RecordReader(print))
+        start = time.perf_counter()
+        answer = study.conduct()
+        seconds = time.perf_counter() - start
+    rates = {"decisions_per_s": round(answer.decisions / seconds), "gated_per_s": round(answer.gated / seconds)}
+    counts = {"decisions": answer.decisions, "gated": answer.gated, "changed": answer.sent_changes}
+    return {"seconds": seconds, **counts, **rates}
+
+
 def resident_mb() -> float:
     """Memory that this process holds now, in MB."""
     for line in Path("/proc/self/status").read_text().splitlines():
@@ -238,6 +274,7 @@ def first_decision(path: Path) -> dict:
 if __name__ == "__main__":
     os.environ.pop("GRINDER_TRACE", None)
     sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - the log is not what is measured
-    jobs = {"decode": decode, "capture": capture, "engine": engine, "day": day, "first-decision": first_decision}
+    jobs = {"decode": decode, "capture": capture, "engine": engine, "whatif": whatif, "day": day,
+            "first-decision": first_decision}  # fmt: skip
     result = jobs[sys.argv[1]](Path(sys.argv[2]) if len(sys.argv) > 2 else Path(), *map(float, sys.argv[3:]))
     print(json.dumps(result))

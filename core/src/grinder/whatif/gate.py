@@ -63,6 +63,7 @@ class GateReview:
         kept: those that its ``judge`` does not reproduce under the run's own settings, or for which it raises, so
             that they stay.
         unread: changed fields that no call of ``judge`` has looked at, so that nothing was judged by them.
+        faults: those that the host had given in the gate's place; other settings do not undo them.
         otherwise: those given under other settings than the run's: it was resumed with changed ones.
         overridden: thresholds that a plugin had resolved and that the changed setting replaces, by symbol.
     """
@@ -72,6 +73,7 @@ class GateReview:
         self.changed = changed
         self.rejudged = 0
         self.kept = 0
+        self.faults = 0
         self.otherwise = 0
         self.overridden: dict[str, ThresholdRow] = {}
         self._plugin = plugin
@@ -104,7 +106,7 @@ class GateReview:
         if case.otherwise or row.mode != case.mode:
             self.otherwise += 1
         if row.verdict == "error":
-            self.kept += self.judging
+            self.faults += self.judging
             return case.info, self._fault(row)
         if self.judging:
             judged = self._judged(row, case, wanted)

@@ -47,6 +47,7 @@ class GateReport(msgspec.Struct, frozen=True, kw_only=True):
     known of it; ``removed`` by the change.
     ``not_judged`` are changed settings that its judge never reads, ``rejudged`` the answers judged anew, ``kept`` those
     that stay as recorded, since its judge does not reproduce them under the run's own settings, or raises.
+    ``faults`` are answers that the host had given in the gate's place (missing or stale data, a gate that failed).
     """
 
     gate: str
@@ -55,6 +56,7 @@ class GateReport(msgspec.Struct, frozen=True, kw_only=True):
     not_judged: tuple[str, ...] = ()
     rejudged: int = 0
     kept: int = 0
+    faults: int = 0
 
 
 class Count(msgspec.Struct, frozen=True, kw_only=True):

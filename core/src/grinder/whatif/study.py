@@ -221,4 +221,5 @@ def report_of(gate: GateReview, base: GateSettings | None) -> GateReport:
         not_judged=tuple(sorted(gate.unread)),
         rejudged=gate.rejudged,
         kept=gate.kept,
+        faults=gate.faults,
     )

@@ -67,6 +67,8 @@ def _gate(report: GateReport) -> str:
     match report.status:
         case "judged":
             text = f"{name}: {report.rejudged:,} recorded answers judged anew"
+            if report.faults:
+                text += f"; {report.faults:,} faults stay"
             if report.kept:
                 text += f"; {report.kept:,} kept, since its judge raises or does not reproduce them"
             if report.not_judged:
