@@ -221,6 +221,17 @@ def test_show_has_settings_reasons_and_hooks(grinder, folder):
         assert part in text
 
 
+def test_show_says_whether_a_gate_offers_a_judge(grinder, folder):
+    judge = "\ndef judge(inputs, settings: Settings) -> Verdict: return Allow(inputs)\n"
+    for source, signature, part in (
+        (GATE, "", "judge\nnone: grinder whatif keeps the answers that were recorded"),
+        (GATE + judge, "judge(inputs, settings: Settings) -> Verdict", "judge\njudge(inputs, settings"),
+    ):
+        options = write(folder, "acme", source)[:2]
+        assert json.loads(grinder("show", "acme", "--json", *options)[1])["judge"] == signature
+        assert part in grinder("show", "acme", *options)[1]
+
+
 @pytest.mark.parametrize(
     ("name", "part"),
     [

@@ -329,7 +329,7 @@ def test_it_predicts_a_real_run_decision_by_decision(base, question):
         else:
             assert turned["change"] == "unknown"
             assert "first_block" in str(base)
-    if known == len(predicted):
+    if known == len(predicted) and not any("gates were not asked" in note for note in answer["notes"]):
         counted = Counter(
             (g["gate"], g["mode"], g["verdict"], g.get("reason", "")) for row in real for g in row["gates"]
         )

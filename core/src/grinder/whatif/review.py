@@ -58,12 +58,16 @@ class Review:
         gates: the gates under the changed settings, in the order in which they are asked.
         first_block: stop at the first gate that blocks.
         policies: whose admission is asked.
+
+    Attributes:
+        unasked: decisions in which a gate would be asked that the run, stopped by a block, had not asked.
     """
 
     def __init__(self, gates: Sequence[GateReview], *, first_block: bool, policies: Admitting) -> None:
         self.gates = tuple(gates)
         self._first_block = first_block
         self._policies = policies
+        self.unasked = 0
         self._chains: dict[str, tuple[GateReview, ...]] = {}
 
     def decide(self, row: DecisionRow) -> After:
@@ -77,6 +81,7 @@ class Review:
         shrunk = row.first_pass
         wanted = row.order.wanted_qty if shrunk else row.qty
         evaluation, complete = self._evaluate(shrunk or row.gates, row.order.symbol, wanted)
+        self.unasked += not complete
         if evaluation.blocker >= 0:
             return self._conclude(row, evaluation, wanted)
         if not complete:

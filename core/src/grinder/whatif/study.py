@@ -93,6 +93,11 @@ class Study:
         answer.by_gate = counts(self._gate_before, self._gate_after)
         answer.gates = self._gate_reports()
         answer.notes = [note for gate in self.review.gates for note in notes_of(gate)]
+        if self.review.unasked:
+            answer.notes.append(
+                f"in {self.review.unasked:,} decisions gates were not asked in the run, since an earlier one had "
+                "blocked; what they would have answered is not in the counts by gate"
+            )
         answer.fills_lost = lost_fills(self._reader, self._run, self._marks)
         answer.drift = drifts(self._reader, self._run, self._marks)
         return answer
