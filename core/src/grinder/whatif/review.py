@@ -31,6 +31,8 @@ class Turn(enum.StrEnum):
     they were not asked in the run. UNKNOWN: a gate's answer that it takes was not recorded.
     """
 
+    __hash__ = str.__hash__  # an Enum's own is many times slower, and decisions are counted by it
+
     SAME = "same"
     REASON = "reason"
     BLOCKED = "blocked"
@@ -41,7 +43,7 @@ class Turn(enum.StrEnum):
 
 
 class After(msgspec.Struct, frozen=True, gc=False):
-    """A decision as it would have been. ``outcome`` is empty where that cannot be known; ``qty`` None likewise."""
+    """A decision as it would have been. What is empty or None cannot be known."""
 
     turn: Turn
     outcome: str
@@ -80,20 +82,23 @@ class Review:
             return After(Turn.SAME, row.outcome, row.reason, row.by, row.qty)
         shrunk = row.first_pass
         wanted = row.order.wanted_qty if shrunk else row.qty
-        evaluation, complete = self._evaluate(shrunk or row.gates, row.order.symbol, wanted)
+        evaluation, complete, sure = self._evaluate(shrunk or row.gates, row.order.symbol, wanted)
         self.unasked += not complete
         if evaluation.blocker >= 0:
-            return self._conclude(row, evaluation, wanted)
+            return self._conclude(row, evaluation, wanted) if sure else _blocked_by_somebody(evaluation, wanted)
         if not complete:
             return After(Turn.UNKNOWN, "", "", "", wanted, evaluation)
         if evaluation.shrink is None:
             return self._conclude(row, evaluation, wanted)
         return self._shrunk(row, evaluation)
 
-    def _evaluate(self, rows: Sequence[GateRow], symbol: str, wanted: Decimal | None) -> tuple[Evaluation, bool]:
-        """What the gates amount to, and whether each gate that the run had was asked."""
+    def _evaluate(self, rows: Sequence[GateRow], symbol: str, wanted: Decimal | None) -> tuple[Evaluation, bool, bool]:
+        """What the gates amount to; whether each gate that the run had was asked; and whether all before a block were.
+
+        Without the last a block is one, but another gate may have been the first.
+        """
         chain = self._chains.get(symbol) or self._chain(symbol)
-        complete = unanimous = True
+        complete = unanimous = sure = True
         infos: list[GateInfo] = []
         answers: list[Answer] = []
         for place, gate in enumerate(chain):
@@ -101,7 +106,9 @@ class Review:
             if row is None or row.gate != gate.name:
                 row = next((each for each in rows if each.gate == gate.name), None)
             if row is None:
-                complete = complete and not gate.in_run(symbol)
+                if gate.in_run(symbol):
+                    complete = False
+                    sure = sure and (gate.mode(symbol) is not Mode.ENFORCE or combine(infos, answers).blocker >= 0)
                 continue
             info, answer = gate.answer(row, symbol, wanted)
             infos.append(info)
@@ -112,7 +119,7 @@ class Review:
             if self._first_block and info.mode is Mode.ENFORCE and blocks(answer):
                 break
         evaluation = Evaluation(tuple(infos), tuple(answers), -1, None) if unanimous else combine(infos, answers)
-        return evaluation, complete
+        return evaluation, complete, sure
 
     def _chain(self, symbol: str) -> tuple[GateReview, ...]:
         if len(self._chains) >= _MOST_SYMBOLS:
@@ -126,7 +133,9 @@ class Review:
             return After(Turn.SHRUNK, "", "", "", first.shrink, first)
         if row.by == "shrink" and row.reason != "SHRINK_REPEATED":
             return After(Turn.SAME, row.outcome, row.reason, row.by, row.qty, first)
-        evaluation, complete = self._evaluate(row.gates, row.order.symbol, row.qty)
+        evaluation, complete, sure = self._evaluate(row.gates, row.order.symbol, row.qty)
+        if evaluation.blocker >= 0 and not sure:
+            return _blocked_by_somebody(evaluation, row.qty)
         if evaluation.blocker < 0 and not complete:
             return After(Turn.UNKNOWN, "", "", "", row.qty, evaluation)
         repeated = shrunk_again(evaluation, row.qty or Decimal(0))
@@ -152,6 +161,11 @@ class Review:
         if row.outcome != ALLOWED:
             turn = Turn.SAME if (row.outcome, row.reason, row.by) == (outcome, reason, by) else Turn.REASON
         return After(turn, outcome, reason, by, qty, evaluation)
+
+
+def _blocked_by_somebody(evaluation: Evaluation, qty: Decimal | None) -> After:
+    """Blocked, but a gate that the run did not ask might have been the first: only orders that the run blocked, too."""
+    return After(Turn.REASON, Outcome.BLOCKED.value, "", "", qty, evaluation)
 
 
 def _recorded_shrink(rows: Sequence[GateRow]) -> Decimal | None:

@@ -180,5 +180,7 @@ def _told(told: Told) -> str:
     qty = f" {told.qty}" if told.qty is not None else ""
     if not told.outcome:
         return f"not known{', at most' + qty if qty else ''}"
+    if not told.reason:
+        return f"{told.outcome}, by which gate is not known"
     by = f" by {told.by}" if told.by else ""
     return f"{told.outcome}{qty if told.outcome == 'allowed' else ''}{by}: {told.reason}"

@@ -34,10 +34,10 @@ def look(order: OrderIntent, market: MarketView, account: AccountView, settings:
 
 def judge(inputs: Mapping[str, Input], settings: LiquiditySettings) -> Verdict:
     """Block when the depth is below ``alpha`` times the quantity, or when there is none."""
-    if "qty" not in inputs:
+    if not inputs:
         return Block("INPUT_MISSING", inputs)
     available, qty = inputs["available"], inputs["qty"]
-    if not (isinstance(available, float) and isinstance(qty, float)):
+    if type(available) is not float or type(qty) is not float:  # None, where it was no number
         return Block("INPUT_NONFINITE", inputs)
     required = settings.alpha * qty
     if not isfinite(required):

@@ -25,5 +25,6 @@ def judge(inputs: Mapping[str, Input], settings: WarmUpSettings) -> Verdict:
     if "healthy" in inputs:
         return Block("WARMUP_NOT_HEALTHY", inputs)
     healthy_s = inputs["healthy_s"]
-    warm = isinstance(healthy_s, float) and healthy_s >= settings.seconds
-    return Allow(inputs) if warm else Block("WARMUP", inputs)
+    if type(healthy_s) is float and healthy_s >= settings.seconds:
+        return Allow(inputs)
+    return Block("WARMUP", inputs)
