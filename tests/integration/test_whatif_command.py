@@ -196,6 +196,8 @@ def test_a_gate_that_is_taken_away_or_was_never_there_is_named(ask, run, change)
     out = ask(run, change, "plugins.late.enabled=true", "plugins.late.mode=enforce")[1]
     assert "lazy: switched off" in out
     assert "late: was not in the run, so nothing is known" in out
+    assert "lazy.most" not in out
+    assert "No decision would change, as far as that is known." in out
 
 
 def test_nothing_changed_says_so(ask, run, tmp_path):
@@ -267,7 +269,16 @@ def test_records_of_the_run_are_never_written_over(ask, run, tmp_path):
     assert "a run's own file" in err
     link = tmp_path / "link.jsonl"
     link.symlink_to(run / "decisions.jsonl")
-    assert ask(run, ALPHA, more=("--out", str(link)))[0] == 3
+    (run / "state").mkdir()
+    (run / "state" / "journal.sqlite").touch()
+    for other in (link, run / "state" / "journal.sqlite", run / "state"):
+        assert ask(run, ALPHA, more=("--out", str(other)))[0] == 2
+    other = tmp_path / "other"
+    other.mkdir()
+    outside = tmp_path / "outside.jsonl"
+    outside.symlink_to(tmp_path / "nowhere.jsonl")
+    assert ask(run, ALPHA, more=("--out", str(outside)))[0] == 3
+    assert ask(run, ALPHA, more=("--out", str(other)))[0] == 3
     assert (run / "decisions.jsonl").read_bytes() == before
 
 

@@ -54,8 +54,8 @@ def whatif(
         raise click.UsageError("say what to change: --set KEY=VALUE (may be repeated), or --config FILE")
     if not run_dir.is_dir():
         raise ConfigError(f"run directory {run_dir} does not exist; make one with 'grinder run --out {run_dir}'")
-    if out is not None and out.name in RECORDS:
-        raise ConfigError(f"--out {out}: that is the name of a run's own file; choose another")
+    if out is not None and _belongs_to(out, run_dir):
+        raise ConfigError(f"--out {out}: that is a run's own file, or one that stands in its directory; choose another")
     from grinder.evidence.reading import RecordReader
     from grinder.settings.saved import SETTINGS, read_saved
     from grinder.whatif.notes import notes
@@ -73,6 +73,11 @@ def whatif(
         click.echo(render(answer))
     if reader.corrupt is not None:
         raise reader.corrupt
+
+
+def _belongs_to(out: Path, run_dir: Path) -> bool:
+    """Whether a file could be one that a run needs."""
+    return out.name in RECORDS or (out.exists() and out.resolve().is_relative_to(run_dir.resolve()))
 
 
 def _load(

@@ -32,10 +32,14 @@ class Change(msgspec.Struct, frozen=True):
 
 
 def changes_between(base: Settings, changed: Settings) -> tuple[Change, ...]:
-    """Every setting that differs, secrets and what only places things left out, in the order of the models."""
+    """Every setting that differs, secrets and what only places things left out, in the order of the models.
+
+    Of a plugin that is loaded only before or after, ``enabled`` alone is told.
+    """
     old = dict(_values(base))
     new = dict(_values(changed))
-    keys = [*new, *(key for key in old if key not in new)]
+    keys = [key for key in new if key in old or key.endswith(".enabled")]
+    keys += [key for key in old if key not in new and key.endswith(".enabled")]
     return tuple(Change(key, old.get(key), new.get(key)) for key in keys if old.get(key) != new.get(key))
 
 

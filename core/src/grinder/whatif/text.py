@@ -48,7 +48,8 @@ def render(answer: WhatIf, top: int = TOP) -> str:
     lines += [_row("note", note) for note in answer.notes]
     lines.append("")
     if not answer.turns:
-        return "\n".join([*lines, "No decision would change."])
+        known = all(report.status in {"judged", "kept", "removed"} and not report.not_judged for report in answer.gates)
+        return "\n".join([*lines, f"No decision would change{'' if known else ', as far as that is known'}."])
     lines += [*_turns(answer), "", *_reasons(answer.by_reason, top), "", *_answers(answer.by_gate, top), ""]
     lines += [*_lost(answer.fills_lost), "", *_drift(answer), "", *_changed(answer)]
     return "\n".join(lines)
@@ -59,7 +60,7 @@ def _row(name: str, text: str) -> str:
 
 
 def _value(value: Any) -> str:
-    return "(not loaded)" if value is None else value if isinstance(value, str) else json.dumps(value)
+    return "nothing" if value is None else value if isinstance(value, str) else json.dumps(value)
 
 
 def _gate(report: GateReport) -> str:
