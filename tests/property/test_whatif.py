@@ -113,7 +113,7 @@ def pre_order_gate(now: int, settings: Settings) -> Verdict:
 '''
 
 RESOLVER = '''
-"""Resolves the depth that ETHUSDT needs."""
+"""Resolves the depth that ETHUSDT needs and the cap of BTCUSDT."""
 
 from __future__ import annotations
 
@@ -127,7 +127,8 @@ def register_settings() -> type[PluginSettings]:
 
 @hookimpl
 def resolve_threshold(gate: str, symbol: str, configured: float) -> Threshold | None:
-    return Threshold(12.0) if (gate, symbol) == ("liquidity_by_side", "ETHUSDT") else None
+    known = {("liquidity_by_side", "ETHUSDT"): 12.0, ("wi_cap", "BTCUSDT"): 0.02}
+    return Threshold(known[gate, symbol]) if (gate, symbol) in known else None
 '''
 
 
@@ -298,10 +299,12 @@ def told(record: dict[str, Any]) -> tuple[Any, ...]:
     return record["outcome"], record["reason"], record["by"], Decimal(record["qty"])
 
 
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=8)
 @example(BASES[3], {"plugins.wi_moody.on_error": 0})
 @example(BASES[3], {"plugins.wi_moody.mode": 1, "plugins.liquidity_by_side.symbols": 2})
 @example(BASES[2], {"plugins.warm_up.seconds": 0})
+@example(BASES[1], {"plugins.wi_cap.cap": 0})
+@example(BASES[2], {"plugins.wi_cap.hard": 2, "plugins.wi_cap.small": 3, "plugins.warm_up.seconds": 0})
 @example(BASES[2], {"gates.order": 4, "plugins.wi_cap.hard": 4})
 @example(BASES[0], {"plugins.wi_cap.cap": 5, "plugins.warm_up.seconds": 0})
 @example(BASES[4], {"plugins.wi_cap.cap": 3, "gates.evaluate": 1, "gates.order": 4})
@@ -309,7 +312,8 @@ def told(record: dict[str, Any]) -> tuple[Any, ...]:
 def test_it_predicts_a_real_run_decision_by_decision(base, question):
     asked = {key: VALUES[key.rpartition(".")[2]][choice] for key, choice in question.items()}
     if any("resolver" in override for override in base):
-        asked.pop("plugins.liquidity_by_side.alpha", None)  # the plugin would resolve it again in a real run
+        for key in ("plugins.liquidity_by_side.alpha", "plugins.wi_cap.cap"):
+            asked.pop(key, None)  # the plugin would resolve it again in a real run
     overrides = tuple(f"{key}={value}" for key, value in asked.items()) or ("log.level=info",)
     _, folder, before = recorded(base)
     with tempfile.TemporaryDirectory() as new:
