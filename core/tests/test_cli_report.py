@@ -264,6 +264,6 @@ def test_what_is_shown_cannot_steer_the_terminal(copy, runs, capsys):
     summary["decisions"]["by_gate"]["\x1b[2J"] = {"block": 1}
     summary["decisions"]["by_reason"]["\x1b[2J"] = 1
     (copy / "summary.json").write_text(json.dumps(summary))
-    (copy / "settings.json").write_text(json.dumps({"\x1b[2J": "\x1b[2J"}))
+    (copy / "settings.json").write_text(json.dumps({"settings": {"\x1b[2J": "\x1b[2J"}}))
     assert invoke(["compare", str(runs / "a"), str(copy)]) == 0
     assert "\x1b" not in capsys.readouterr().out

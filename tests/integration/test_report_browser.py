@@ -182,7 +182,7 @@ def test_it_works_without_scripts(pages, looked_at):
 def test_what_comes_from_outside_runs_nowhere(tmp_path, looked_at):
     """A page of hostile names, in a browser that would run them."""
     evil = "<img src=x onerror=window.evil=1></script><script>window.evil=1</script>"
-    (tmp_path / "settings.json").write_text("{}")
+    (tmp_path / "settings.json").write_text('{"settings": {}}')
     decision = (
         '{"id":"EVIL","ts_ns":1700000000000000000,"outcome":"blocked","reason":"EVIL","by":"EVIL","mid":5.0,'
         '"order":{"kind":"PLACE","symbol":"EVIL","side":"EVIL","price":"5"}}\n'

@@ -11,8 +11,9 @@ from grinder.errors import ConfigError
 from grinder.evidence.gathering import Gathered
 from grinder.evidence.markouts import MARKOUTS
 from grinder.evidence.recorder import DECISIONS, FILLS, PAYMENTS
-from grinder.evidence.summary import SETTINGS, SUMMARY
+from grinder.evidence.summary import SUMMARY
 from grinder.evidence.timeline import TIMELINE
+from grinder.settings.saved import SETTINGS
 
 RECORDS: Final = (SUMMARY, DECISIONS, FILLS, TIMELINE, MARKOUTS, PAYMENTS, SETTINGS, "metrics.prom")
 """Files of a run that no page may replace."""

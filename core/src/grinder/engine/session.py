@@ -10,8 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from grinder.clock import LiveClock, ManualClock, measure_ns
 from grinder.decisions import Decision
 from grinder.engine.account import Account
@@ -37,7 +35,7 @@ from grinder.errors import ConfigError, SafetyError
 from grinder.evidence.lines import write_atomic
 from grinder.evidence.markouts import Markouts
 from grinder.evidence.recorder import Recorder
-from grinder.evidence.summary import SETTINGS, InputRow, PluginRow, Summary
+from grinder.evidence.summary import InputRow, PluginRow, Summary
 from grinder.evidence.timeline import Timeline, interval_ns
 from grinder.exchange import Exchange, ExchangeContext
 from grinder.feeds.feed import Feed
@@ -378,8 +376,6 @@ class Session:
             self.exit_code = 1
         elif self._loop.stopped_by == signal.SIGINT:
             self.exit_code = INTERRUPTED
-        used = msgspec.json.encode(effective(self._settings), order="deterministic")
-        write_atomic(self.out / SETTINGS, msgspec.json.format(used, indent=2) + b"\n")
         summary.write(self.out)
         from grinder.evidence.report import write_report
 

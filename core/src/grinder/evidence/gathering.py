@@ -10,17 +10,18 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from grinder.errors import InputError
+from grinder.errors import ConfigError, InputError
 from grinder.evidence.examples import Examples
 from grinder.evidence.explain import DecisionRow, decode_decision, wanted
 from grinder.evidence.lines import read_lines
 from grinder.evidence.markouts import MARKOUTS
 from grinder.evidence.recorder import DECISIONS, FILLS
 from grinder.evidence.series import AccountSeries, SymbolSeries, Trade, drawable
-from grinder.evidence.summary import SETTINGS, SUMMARY, DecisionCounts, GateCounts, Pnl, Summary, read_summary
+from grinder.evidence.summary import SUMMARY, DecisionCounts, GateCounts, Pnl, Summary, read_summary
 from grinder.evidence.thinning import Bins
 from grinder.evidence.timeline import TIMELINE, Sample, decode_sample
 from grinder.log import utc
+from grinder.settings.saved import SETTINGS, read_saved
 
 T = TypeVar("T")
 
@@ -119,12 +120,12 @@ class Gathered:
     def _settings(self) -> dict[str, Any]:
         path = self._out / SETTINGS
         try:
-            return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-        except FileNotFoundError:
+            return read_saved(path).dotted()
+        except ConfigError:
             self._note(f"{SETTINGS} is missing: settings are not shown.")
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except InputError as error:
             self._note(f"{SETTINGS} cannot be read; settings are not shown.")
-            self.corrupt = self.corrupt or InputError(str(path), 0, f"is corrupt ({error}); the report leaves it out")
+            self.corrupt = self.corrupt or error
         return {}
 
     def _rows(self, name: str, decode: Callable[[bytes], T]) -> Iterator[tuple[T, bytes]]:

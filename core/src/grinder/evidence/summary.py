@@ -16,7 +16,6 @@ from grinder.evidence.text import number, printable, table
 from grinder.log import utc
 
 SUMMARY: Final = "summary.json"
-SETTINGS: Final = "settings.json"
 """What the settings made the run do, by dotted key: no secrets, paths or ports."""
 
 

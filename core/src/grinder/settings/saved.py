@@ -5,6 +5,7 @@ Secrets, paths and ports are left out: nothing that hides, and nothing that only
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +29,18 @@ class Saved(msgspec.Struct, frozen=True):
     def layer(self, name: str) -> Layer:
         """The values as a source of settings; ``name`` says in messages where they came from."""
         return Layer(_tree(self.settings, Origin("file", name)))
+
+    def dotted(self) -> dict[str, Any]:
+        """The values by dotted key."""
+        return dict(_dotted(self.settings))
+
+
+def _dotted(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _dotted(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def saved(settings: Settings) -> bytes:
