@@ -17,7 +17,6 @@ from grinder.evidence.explain import explain
 from grinder.evidence.recorder import Recorder, canonical
 from grinder.evidence.report import write_report
 from grinder.evidence.summary import (
-    SETTINGS,
     DecisionCounts,
     GateCounts,
     InputRow,
@@ -30,6 +29,7 @@ from grinder.evidence.summary import (
 from grinder.evidence.thinning import OTHER, Bins, Thinned
 from grinder.evidence.timeline import TIMELINE, Sample, SymbolSample
 from grinder.reasons import CORE_REASONS
+from grinder.settings.saved import SETTINGS
 
 EVIL = "<script>alert(1)</script><img src=x onerror='alert(1)'>\"'&\x1b\u2028</title></style></svg>"
 VOID = {"meta", "img", "br", "link", "input"}
@@ -133,7 +133,7 @@ def whole(out: Path, count: int = 50) -> None:
     """Every file of a run."""
     a_run(out, [a_decision(n) for n in range(count)], [a_fill(1), a_fill(2, side="SELL", maker=False)])
     write_timeline(out, [a_sample(n) for n in range(count)])
-    (out / SETTINGS).write_text('{"plugins.warm_up.seconds": 90.0}')
+    (out / SETTINGS).write_text('{"settings": {"plugins": {"warm_up": {"seconds": 90.0}}}}')
     rows = [{"id": f"i{n}", "symbol": "BTCUSDT", "side": "BUY", "ts_ns": T0, "mid": 100.0, "mid_1s": 101.0}
             for n in range(count)]  # fmt: skip
     (out / "markouts.jsonl").write_bytes(b"".join(canonical(row) + b"\n" for row in rows))
@@ -214,7 +214,7 @@ def test_nothing_from_outside_becomes_markup(tmp_path):
     a_run(tmp_path, [row, odd], [a_fill(0, symbol=EVIL, side=EVIL, intent_id=EVIL, trade_id=EVIL, fee_asset=EVIL)])
     held = {EVIL: SymbolSample(qty=Decimal(1), mid=1.0, fault=EVIL)}
     write_timeline(tmp_path, [a_sample(n, parts={EVIL: Decimal(n)}, symbols=held) for n in range(3)])
-    (tmp_path / SETTINGS).write_bytes(msgspec.json.encode({EVIL: EVIL}))
+    (tmp_path / SETTINGS).write_bytes(msgspec.json.encode({"settings": {EVIL: EVIL}}))
     summary = Summary(
         run_id=EVIL,
         profile=EVIL,
