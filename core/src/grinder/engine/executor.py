@@ -6,7 +6,7 @@ Nothing is sent before its intent and decision are durable in one transaction, a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
@@ -19,9 +19,11 @@ from grinder.engine.arithmetic import plain_arithmetic
 from grinder.engine.draft import Ruling
 from grinder.engine.intents import examined
 from grinder.engine.path import OrderPath
-from grinder.engine.settlement import Settlement
+from grinder.engine.settlement import Settlement, Venue
 from grinder.engine.tally import Tally
+from grinder.errors import StateError
 from grinder.evidence.recorder import Recorder, canonical, fill_record, payment_record
+from grinder.exchange import Update
 from grinder.host.manager import Host
 from grinder.journal.records import OrderRecord, Recovered
 from grinder.journal.store import Journal, JournalUnavailable
@@ -36,6 +38,9 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
 ZERO: Final = Decimal(0)
+
+ATTEMPTS: Final = 2
+"""How often a program's order is decided anew because writing took too long, before it is refused."""
 
 MAX_PENDING: Final = 1000
 """Rows of the journal that may wait for the next commit."""
@@ -92,18 +97,50 @@ class Executor:
         before = self.journal.pending
         written = [self._write(self._decide(intent, now)) for intent in intents]
         if not await self.commit():
-            self.journal.rewind(before)
-            written = [self._write(self._without_journal(ruling)) for ruling, _ in written]
+            written = self._rewrite(written, before)
         expired: list[OrderIntent] = []
         for ruling, record in written:
-            self.recorder.decision(record)
-            self.tally.decided(ruling.decision)
-            if self.on_decision is not None:
-                self.on_decision(ruling.decision)
+            self._note(ruling, record)
             if not self._send(ruling):
                 expired.append(ruling.decision.intent)
         if expired:
             await self.propose(expired, self._clock.now_ns())
+
+    def decide(self, proposal: OrderIntent) -> Decision:
+        """Decide an intent for a program that sends the order itself; the decision is durable when this returns.
+
+        A decision that took so long to write that the market may have moved is made again, and then refused.
+        """
+        for _ in range(ATTEMPTS):
+            ruling = self._decide_now(proposal)
+            if not self._late(ruling):
+                return ruling.decision
+            self._expire(ruling)
+        return self._decide_now(proposal, "DECISION_EXPIRED").decision
+
+    def _decide_now(self, proposal: OrderIntent, refusal: str = "") -> Ruling:
+        before = self.journal.pending
+        ruling = self._decide(proposal, self._clock.now_ns())
+        if refusal and ruling.decision.allowed:
+            self._withdraw(ruling)
+            ruling = self.path.refuse(ruling, refusal, "journal")
+        written = [self._write(ruling)]
+        if not self.commit_now():
+            written = self._rewrite(written, before)
+        ((ruling, record),) = written
+        self._note(ruling, record)
+        return ruling
+
+    def _rewrite(self, written: Sequence[tuple[Ruling, bytes]], before: int) -> list[tuple[Ruling, bytes]]:
+        """The same rulings as they stand when they could not be made durable."""
+        self.journal.rewind(before)
+        return [self._write(self._without_journal(ruling)) for ruling, _ in written]
+
+    def _note(self, ruling: Ruling, record: bytes) -> None:
+        self.recorder.decision(record)
+        self.tally.decided(ruling.decision)
+        if self.on_decision is not None:
+            self.on_decision(ruling.decision)
 
     def _decide(self, proposal: OrderIntent, now: int) -> Ruling:
         intent_id = f"{self._intent_prefix}-{self._next_intent:06d}"
@@ -154,39 +191,46 @@ class Executor:
         """New risk is refused; what reduces risk is sent all the same and kept in memory until it can be written."""
         if not ruling.decision.allowed or ruling.decision.risk is not Risk.INCREASE:
             return ruling
+        self._withdraw(ruling)
+        return self.path.refuse(ruling, "JOURNAL_UNAVAILABLE", "journal")
+
+    def _withdraw(self, ruling: Ruling) -> None:
+        """Nothing is counted any more for a ruling that was never made durable."""
         if ruling.order is not None:
             self.settlement.account(ruling.order.route).put(moved(ruling.order, OrderState.REJECTED, ZERO))
         elif ruling.admitted is not None:
             self.settlement.release_amendment(ruling.admitted)
-        return self.path.refuse(ruling, "JOURNAL_UNAVAILABLE", "journal")
 
     def _send(self, ruling: Ruling) -> bool:
         """Hand an admitted order over. False when it waited too long and must be decided anew."""
         admitted, order = ruling.admitted, ruling.order
         if admitted is None:
             return True
-        late = self._live and self._clock.now_ns() - ruling.decision.now_ns > self._ttl
-        if late and ruling.decision.risk is Risk.INCREASE:
-            if order is not None:
-                self.settlement.expire(order, "DECISION_EXPIRED")
-            else:
-                self.settlement.release_amendment(admitted)
+        if self._late(ruling):
+            self._expire(ruling)
             return False
         if order is not None:
             self.settlement.account(order.route).put(moved(order, OrderState.SENT, order.remaining))
         self.settlement.by_route[admitted.route].exchange.submit(admitted)
         return True
 
+    def _late(self, ruling: Ruling) -> bool:
+        """Whether an admitted order that adds risk waited so long that the decision no longer holds."""
+        if ruling.admitted is None or not self._live or ruling.decision.risk is not Risk.INCREASE:
+            return False
+        return self._clock.now_ns() - ruling.decision.now_ns > self._ttl
+
+    def _expire(self, ruling: Ruling) -> None:
+        if ruling.order is not None:
+            self.settlement.expire(ruling.order, "DECISION_EXPIRED")
+        elif ruling.admitted is not None:
+            self.settlement.release_amendment(ruling.admitted)
+
     async def commit(self) -> bool:
         """Make everything written so far durable. False when it could not be; new risk is then blocked."""
         if not self.journal.pending:
             return True
-        if self.before_commit is not None:
-            self.before_commit()
-        now = self._clock.now_ns()
-        if now >= self._progress_at:
-            self._progress_at = now + PROGRESS_NS
-            self.save_progress()
+        self._complete_batch()
         begin = measure_ns()
         try:
             if self._offload:
@@ -194,11 +238,38 @@ class Executor:
             else:
                 self.journal.commit()
         except JournalUnavailable as error:
-            if self.path.unavailable != "JOURNAL_UNAVAILABLE":
-                self._log.warning("JOURNAL_UNAVAILABLE", error=str(error))
-            self.path.unavailable = "JOURNAL_UNAVAILABLE"
-            return False
-        self.tally.commit_ns.observe(measure_ns() - begin)
+            return self._uncommitted(error)
+        return self._committed(measure_ns() - begin)
+
+    def commit_now(self) -> bool:
+        """The same for a caller without an event loop. A damaged journal only stops new risk here, too."""
+        if not self.journal.pending:
+            return True
+        self._complete_batch()
+        begin = measure_ns()
+        try:
+            self.journal.commit()
+        except StateError as error:
+            return self._uncommitted(error)
+        return self._committed(measure_ns() - begin)
+
+    def _complete_batch(self) -> None:
+        """Add to the next transaction what belongs into it from time to time."""
+        if self.before_commit is not None:
+            self.before_commit()
+        now = self._clock.now_ns()
+        if now >= self._progress_at:
+            self._progress_at = now + PROGRESS_NS
+            self.save_progress()
+
+    def _uncommitted(self, error: StateError) -> bool:
+        if self.path.unavailable != "JOURNAL_UNAVAILABLE":
+            self._log.warning("JOURNAL_UNAVAILABLE", error=str(error))
+        self.path.unavailable = "JOURNAL_UNAVAILABLE"
+        return False
+
+    def _committed(self, spent_ns: int) -> bool:
+        self.tally.commit_ns.observe(spent_ns)
         if self.path.unavailable == "JOURNAL_UNAVAILABLE":
             self._log.info("JOURNAL_RECOVERED")
         # On paper, records that cannot be written are counted and shown; with real money they stop new risk.
@@ -220,13 +291,27 @@ class Executor:
         told = settlement.new_fills or settlement.new_payments
         if (told or self.journal.pending > MAX_PENDING) and not await self.commit():
             return  # plugins hear of fills when they are durable
+        self._announce()
+
+    def settle(self, venue: Venue, updates: Iterable[Update]) -> bool:
+        """Apply what a program reports and make it durable. False when it could not be: it is kept in memory."""
+        for update in updates:
+            self.settlement.apply(venue, update)
+        if not self.commit_now():
+            return False
+        self._announce()
+        return True
+
+    def _announce(self) -> None:
+        """Record fills that are durable, and tell the plugins of them."""
+        settlement = self.settlement
         fills, settlement.new_fills = settlement.new_fills, []
         payments, settlement.new_payments = settlement.new_payments, []
         for payment in payments:
             self.recorder.payment(canonical(payment_record(payment)))
         for fill in fills:
             self.recorder.fill(canonical(fill_record(fill)))
-            self._host.on_fill(fill, self.settlement.by_route[fill.route].desk.face)
+            self._host.on_fill(fill, settlement.by_route[fill.route].desk.face)
         if fills:
             plain_arithmetic()
 

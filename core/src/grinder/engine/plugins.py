@@ -18,20 +18,26 @@ from grinder.host.manager import Host
 from grinder.instruments import Instrument
 from grinder.reasons import ReasonRegistry
 from grinder.settings.model import HostSettings, PoliciesSettings, Settings, compose
+from grinder.settings.plugin import PluginSettings, Section
 from grinder.settings.sources import Sources
 from grinder.types import OrderIntent, Route
 
 
-class Loaded(msgspec.Struct, frozen=True):
-    """What settings switched on, imported, checked and bound to its settings."""
+class Hosted(msgspec.Struct, frozen=True):
+    """The gates and policies that settings switched on, imported, checked and bound to their settings."""
 
     settings: Settings
     host: Host
     reasons: ReasonRegistry
-    strategy: ModuleType
-    exchanges: Mapping[str, ModuleType]
     policies: PolicySet
     extensions: tuple[PluginRecord, ...]
+
+
+class Loaded(Hosted, frozen=True):
+    """What a run needs besides: a strategy, and the exchanges by name."""
+
+    strategy: ModuleType
+    exchanges: Mapping[str, ModuleType]
 
 
 class PolicySet:
@@ -66,43 +72,73 @@ def load(sources: Sources, *, trace: Trace | None = None, on_fault: Any = None) 
         ConfigError: settings are wrong, or something that they name is missing.
         PluginError: something that they enable is refused.
     """
-    first = sources.part("host", HostSettings)
-    policy_names = sources.part("policies", PoliciesSettings)
-    lists: dict[str, Any] = {"allow": first.allow, "deny": first.deny}
-    plugin_records = discover(PLUGINS, plugins_dir=first.plugins_dir)
-    strategy_names = {record.name for record in discover(STRATEGIES)}
-    installed = {record.name for record in (*plugin_records, *discover(EXCHANGES))} | strategy_names
-    core = sources.settings(compose({}, {}, installed=installed))
-    enabled = [name for name in sources.enabled_plugins() if name not in strategy_names]
-    reasons = ReasonRegistry()
-    host = Host.load(
-        plugin_records,
-        enabled,
-        reasons=reasons,
-        essential=first.essential,
-        trace=trace,
-        on_fault=on_fault,
-        **lists,
-    )
+    found = _Found(sources)
+    core, lists = found.core, found.lists
+    host, reasons = found.host(trace, on_fault)
     strategy = load_extension(STRATEGIES, core.strategy, **lists)
     names = ["paper", core.exchange.venue] if core.live else ["paper"]
     exchanges = {name: load_extension(EXCHANGES, name, **lists) for name in names}
-    policies = {name: load_extension(POLICIES, name, **lists) for name in set(policy_names.model_dump().values())}
-    model = compose(
-        {**host.models(), core.strategy: strategy.Settings},
-        {name: module.Settings for name, module in exchanges.items()},
-        installed=installed,
-    )
-    settings = sources.settings(model)
+    models = {**host.models(), core.strategy: strategy.Settings}
+    settings = found.settings(models, {name: module.Settings for name, module in exchanges.items()})
     if not settings.plugins.get(core.strategy).enabled:
         raise ConfigError(f"strategy {core.strategy!r} is not enabled; set plugins.{core.strategy}.enabled: true")
     host.bind({name: settings.plugins.get(name) for name in host.models()})
-    chosen = (policies[policy_names.admission], policies[policy_names.sizing], policies[policy_names.routing])
-    used = {(STRATEGIES, core.strategy), *((EXCHANGES, n) for n in exchanges), *((POLICIES, n) for n in policies)}
-    extensions = tuple(
-        record
-        for group in (STRATEGIES, EXCHANGES, POLICIES)
-        for record in discover(group)
-        if (group, record.name) in used
-    )
-    return Loaded(settings, host, reasons, strategy, exchanges, PolicySet(*chosen, settings), extensions)
+    used = {(STRATEGIES, core.strategy), *((EXCHANGES, name) for name in exchanges)}
+    policies, extensions = found.policies(settings), found.extensions(used)
+    return Loaded(settings, host, reasons, policies, extensions, strategy, exchanges)
+
+
+def load_gates(sources: Sources, *, on_fault: Any = None) -> Hosted:
+    """The same without strategy and exchanges, for a program that has its own.
+
+    Raises:
+        ConfigError: settings are wrong, or something that they name is missing.
+        PluginError: something that they enable is refused.
+    """
+    found = _Found(sources)
+    host, reasons = found.host(None, on_fault)
+    settings = found.settings(host.models(), {})
+    host.bind({name: settings.plugins.get(name) for name in host.models()})
+    return Hosted(settings, host, reasons, found.policies(settings), found.extensions(set()))
+
+
+class _Found:
+    """What is installed, and what the sources want of it."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+        self._first = sources.part("host", HostSettings)
+        self._policies = sources.part("policies", PoliciesSettings)
+        self.lists: dict[str, Any] = {"allow": self._first.allow, "deny": self._first.deny}
+        self._plugins = discover(PLUGINS, plugins_dir=self._first.plugins_dir)
+        self._strategies = {record.name for record in discover(STRATEGIES)}
+        names = {record.name for record in (*self._plugins, *discover(EXCHANGES))}
+        self._installed = names | self._strategies
+        self.core = sources.settings(compose({}, {}, installed=self._installed))
+
+    def host(self, trace: Trace | None, on_fault: Any) -> tuple[Host, ReasonRegistry]:
+        """The host with its plugins imported, and the reason codes that they brought."""
+        reasons = ReasonRegistry()
+        enabled = [name for name in self._sources.enabled_plugins() if name not in self._strategies]
+        essential = self._first.essential
+        host = Host.load(
+            self._plugins, enabled, reasons=reasons, essential=essential, trace=trace, on_fault=on_fault, **self.lists
+        )
+        return host, reasons
+
+    def settings(self, plugins: Mapping[str, type[PluginSettings]], exchanges: Mapping[str, type[Section]]) -> Settings:
+        """Everything validated, those of the plugins and exchanges given included."""
+        return self._sources.settings(compose(plugins, exchanges, installed=self._installed))
+
+    def policies(self, settings: Settings) -> PolicySet:
+        """The policies that settings name."""
+        chosen = self._policies
+        names = set(chosen.model_dump().values())
+        modules = {name: load_extension(POLICIES, name, **self.lists) for name in names}
+        return PolicySet(modules[chosen.admission], modules[chosen.sizing], modules[chosen.routing], settings)
+
+    def extensions(self, used: set[tuple[str, str]]) -> tuple[PluginRecord, ...]:
+        """Records of the strategies and exchanges used, and of the policies."""
+        wanted = used | {(POLICIES, name) for name in self._policies.model_dump().values()}
+        groups = (STRATEGIES, EXCHANGES, POLICIES)
+        return tuple(record for group in groups for record in discover(group) if (group, record.name) in wanted)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from grinder.clock import ManualClock
+from grinder.clock import Clock, ManualClock
 from grinder.engine.executor import PROGRESS, Executor
 from grinder.engine.state import State
 from grinder.errors import StateError
@@ -14,7 +14,7 @@ from grinder.types import FillCause, OrderState, TradingState
 UNCERTAIN = frozenset((OrderState.INTENT, OrderState.SENT, OrderState.UNKNOWN))
 
 
-def recover(executor: Executor, state: State, clock: ManualClock) -> int:
+def recover(executor: Executor, state: State, clock: Clock) -> int:
     """Bring the executor to where the journal ends.
 
     Orders that may have been sent become UNKNOWN, and every working order is asked for: its fills may have been
@@ -33,7 +33,9 @@ def recover(executor: Executor, state: State, clock: ManualClock) -> int:
         executor.tally.load(progress or executor.tally.save())
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise StateError(f"the journal's progress is {progress!r}: not readable; the journal is damaged") from error
-    clock.set(max(position, recovered.last_event_ns))
+    reached = max(position, recovered.last_event_ns)
+    if isinstance(clock, ManualClock):
+        clock.set(reached)
     executor.path.trading_state, executor.path.symbol_states = _trading(recovered.state.get("trading", {}))
     executor.settlement.rebook()
     for order in recovered.orders:
@@ -52,7 +54,7 @@ def recover(executor: Executor, state: State, clock: ManualClock) -> int:
         executor.tally.fills.add("sim", fill.side, fill.maker, fill.price * fill.qty, fill.fee)
         if fill.cause is not FillCause.TRADE:
             executor.tally.venue_closures[fill.cause.value.lower()] += 1
-    return clock.now_ns()
+    return max(reached, clock.now_ns())
 
 
 def _trading(saved: object) -> tuple[TradingState, dict[str, TradingState]]:

@@ -11,48 +11,34 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from grinder.clock import LiveClock, ManualClock, measure_ns
-from grinder.decisions import Decision
-from grinder.engine.account import Account
+from grinder.engine.assembly import Assembly
 from grinder.engine.closing import RunFacts, plugin_rows, summarise
-from grinder.engine.draft import Desk
-from grinder.engine.executor import Executor
-from grinder.engine.faces import AccountFace
-from grinder.engine.gating import Gating
 from grinder.engine.observe import Observation
 from grinder.engine.options import RunOptions
-from grinder.engine.path import OrderPath
 from grinder.engine.plugins import Loaded, load
 from grinder.engine.recovery import recover
 from grinder.engine.run import Loop
-from grinder.engine.runtime import Runtime
 from grinder.engine.sampler import Sampler
-from grinder.engine.settlement import Settlement, Venue
 from grinder.engine.state import open_state
 from grinder.engine.surroundings import calm_collector, log_fault, open_feed, print_trace, stop_signals
-from grinder.engine.tally import Tally
 from grinder.engine.watchdog import Watchdog
 from grinder.errors import ConfigError, SafetyError
 from grinder.evidence.lines import write_atomic
-from grinder.evidence.markouts import Markouts
-from grinder.evidence.recorder import Recorder
 from grinder.evidence.summary import InputRow, PluginRow, Summary
 from grinder.evidence.timeline import Timeline, interval_ns
 from grinder.exchange import Exchange, ExchangeContext
 from grinder.feeds.feed import Feed
 from grinder.host.discovery import PluginState
-from grinder.host.hookspecs import PluginContext
 from grinder.log import configure, get_logger, utc
-from grinder.market.state import MarketState
 from grinder.reasons import CORE_REASONS
 from grinder.settings.model import ExchangeSettings
 from grinder.settings.report import fingerprint
 from grinder.settings.saved import SETTINGS, saved
-from grinder.types import IntentKind, Route
+from grinder.types import Route
 
 if TYPE_CHECKING:
     from grinder.server import Server
 
-MS = 1_000_000
 INTERRUPTED = 130
 
 
@@ -115,39 +101,23 @@ class Session:
     # Building, from the ground up.
 
     def _build(self) -> None:
-        settings = self._settings
         self._clock = ManualClock()
-        self._market = MarketState(settings.market.stale_ms * MS)
-        self._runtime = Runtime(self._market)
-        self._state = open_state(self._options, settings, self.out)
+        self._state = open_state(self._options, self._settings, self.out)
         self._stack.callback(self._state.journal.close)
-        self._gating = Gating(
-            self._host,
-            settings.gates.order,
-            live=settings.live,
-            first_block=settings.gates.evaluate == "first_block",
-            trace=print_trace if os.environ.get("GRINDER_TRACE") == "1" else None,
-            log=self._log.info,
-        )
-        self._gating.restore(self._state.recovered.state.get("breakers", {}))
-        self._account = Account("paper", leverage=settings.sizing.leverage)
-        self._desk = Desk(self._account, AccountFace(self._account), real=False)
-        self._path = self._order_path(self._desk)
-        self._paper = self._paper_exchange()
-        self._markouts = Markouts(self.out, keep=self._options.resume)
-        self._stack.callback(self._markouts.close)
+        parts = self._parts = self._assemble()
+        self._stack.callback(parts.close)
+        self._market, self._account, self._path = parts.market, parts.account, parts.path
         self._timeline = self._open_timeline()
         self._stack.callback(self._timeline.close)
-        self._executor = self._make_executor()
+        self._executor = parts.connect(self._paper_exchange())
         self._facts = self._run_facts()
         skip_to = self._resume() if self._options.resume else 0
         self._say_what_matters()
-        self._host.start(self._contexts())
-        self._stack.callback(self._host.stop)
+        parts.start_plugins()
         self._loop = self._make_loop(skip_to)
         self._observation = Observation(
             executor=self._executor,
-            gating=self._gating,
+            gating=parts.gating,
             market=self._market,
             host=self._host,
             symbols=self._feed.symbols,
@@ -158,6 +128,21 @@ class Session:
         if self._options.duration is not None:
             span = min(span, self._options.duration)
         return Timeline(self.out, interval_ns(span, len(self._feed.symbols)), keep=self._options.resume)
+
+    def _assemble(self) -> Assembly:
+        return Assembly(
+            self._loaded,
+            self._state,
+            clock=self._clock,
+            instruments=self._feed.instruments,
+            venue="paper",
+            route=Route.PAPER,
+            live=self._settings.live,
+            out=self.out,
+            keep=self._options.resume,
+            log=self._log,
+            trace=print_trace if os.environ.get("GRINDER_TRACE") == "1" else None,
+        )
 
     def _resume(self) -> int:
         """Take the journal over; event time up to which the market has been traded already, ns.
@@ -190,23 +175,6 @@ class Session:
             if source.format.startswith("binance-spot"):
                 self._log.warning("SPOT_AS_LINEAR", input=source.path, note="positions may go short, as of a perpetual")
 
-    def _order_path(self, desk: Desk) -> OrderPath:
-        settings = self._settings
-        return OrderPath(
-            tag=self._state.recovered.tag,
-            market=self._market,
-            instruments=self._feed.instruments,
-            desks={Route.PAPER: desk},
-            chain_for=self._gating.chain,
-            policies=self._loaded.policies,
-            runtime=self._runtime,
-            max_in_flight=settings.engine.max_in_flight,
-            hedge=settings.engine.position_mode == "hedge",
-            venue_reduce_only=settings.exchange.reduce_only,
-            maker_only=settings.exchange.maker_only,
-            post_only=settings.exchange.post_only,
-        )
-
     def _paper_exchange(self) -> Exchange:
         settings = self._settings.exchanges.get("paper")
         exchange: Exchange = self._loaded.exchanges["paper"].create(settings)
@@ -224,54 +192,6 @@ class Session:
         self._stack.callback(exchange.stop)
         return exchange
 
-    def _make_executor(self) -> Executor:
-        engine, recovered = self._settings.engine, self._state.recovered
-        tally = Tally()
-        recorder = Recorder(self.out, run_id=recovered.tag)
-        self._stack.callback(recorder.close)
-        settlement = Settlement(
-            venues=(Venue(self._paper, self._desk, (Route.PAPER,)),),
-            path=self._path,
-            journal=self._state.journal,
-            ledger=recovered.ledger,
-            tally=tally,
-            clock=self._clock,
-            quote=self._quote,
-            visibility_lag_ns=engine.visibility_lag_ms * MS,
-            order_memory=engine.order_memory,
-            log=self._log,
-        )
-        executor = Executor(
-            path=self._path,
-            settlement=settlement,
-            journal=self._state.journal,
-            recorder=recorder,
-            tally=tally,
-            host=self._host,
-            clock=self._clock,
-            recovered=recovered,
-            decision_ttl_ns=engine.decision_ttl_ms * MS,
-            live=self._settings.live,
-            offload=self._settings.journal_sync == "power",
-            log=self._log,
-        )
-        executor.on_decision = self._track
-        executor.before_commit = self._save_breakers
-        return executor
-
-    def _track(self, decision: Decision) -> None:
-        intent = decision.intent
-        if intent.kind is not IntentKind.CANCEL:
-            self._markouts.track(intent.intent_id, intent.symbol, intent.side, decision.now_ns, decision.mid)
-
-    def _quote(self, symbol: str) -> str:
-        instrument = self._feed.instruments.get(symbol)
-        return instrument.quote if instrument is not None else ""
-
-    def _save_breakers(self) -> None:
-        if self._gating.dirty:
-            self._state.journal.put_state("breakers", self._gating.save())
-
     def _make_loop(self, skip_to: int) -> Loop:
         settings, feed = self._settings, self._feed
         strategy_settings = settings.plugins.get(settings.strategy)
@@ -281,9 +201,9 @@ class Session:
             clock=self._clock,
             executor=self._executor,
             strategy=self._loaded.strategy.create(strategy_settings, feed.symbols, feed.instruments),
-            account=self._desk.face,
-            runtime=self._runtime,
-            markouts=self._markouts,
+            account=self._parts.desk.face,
+            runtime=self._parts.runtime,
+            markouts=self._parts.markouts,
             sampler=Sampler(
                 self._timeline,
                 account=self._account,
@@ -299,14 +219,6 @@ class Session:
             progress=self.progress,
             log=self._log.error,
         )
-
-    def _contexts(self) -> dict[str, PluginContext]:
-        contexts = {}
-        for name in self._host.models():
-            folder = self._state.folder / "plugins" / name
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            contexts[name] = PluginContext(self._settings.plugins.get(name), self._clock, folder)
-        return contexts
 
     # Driving.
 
@@ -350,19 +262,19 @@ class Session:
             seed=self._options.seed,
             inputs=inputs or (synthetic,),
             settings_sha256=fingerprint(self._settings),
-            plugins=plugin_rows(self._gating, others),
+            plugins=plugin_rows(self._parts.gating, others),
         )
 
     def _close(self, wall_s: float) -> Summary:
         """Flush everything, then write the summary, the metrics and the report."""
         executor = self._executor
-        self._markouts.close()
+        self._parts.markouts.close()
         self._timeline.close()
         executor.recorder.close()
         summary = summarise(
             self._facts,
             executor=executor,
-            gating=self._gating,
+            gating=self._parts.gating,
             market=self._market,
             instruments=self._feed.instruments,
             reasons=self._loaded.reasons,
@@ -381,7 +293,7 @@ class Session:
 
         write_atomic(self.out / "metrics.prom", self._observation.text().encode())
         write_report(self.out)
-        for file in (self._markouts, self._timeline):
+        for file in (self._parts.markouts, self._timeline):
             if file.error:
                 self._log.warning("EVIDENCE_INCOMPLETE", error=file.error)
         for symbol in self._feed.symbols:
