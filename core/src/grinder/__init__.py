@@ -1,4 +1,4 @@
-"""The public face of grinder: what plugins, exchanges, policies and strategies may import, and nothing else.
+"""The public face of grinder: what plugins, exchanges, policies, strategies and programs may import, nothing else.
 
 Names are loaded when they are first used, so that ``import grinder`` costs nothing.
 """
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
         Verdict,
         Warn,
     )
+    from grinder.engine.gatekeeper import Gatekeeper, GatekeeperStatus
     from grinder.errors import (
+        CallError,
         ConfigError,
         GrinderError,
         InputError,
@@ -61,7 +63,7 @@ if TYPE_CHECKING:
         VenuePosition,
     )
     from grinder.host.hookspecs import HOOK_API, PluginContext, hookimpl
-    from grinder.instruments import Instrument
+    from grinder.instruments import Instrument, instrument_from_ccxt, instruments_from_exchange_info
     from grinder.reconcile.report import (
         Mismatch,
         MismatchKind,
@@ -111,14 +113,15 @@ _HOME = {
     "decisions": (
         "Abstain Admitted Allow Answer Block Decision Fault GateInfo Input Mode Outcome Shrink Threshold Verdict Warn"
     ),
-    "errors": "ConfigError GrinderError InputError PluginError SafetyError StateError VenueError",
+    "engine.gatekeeper": "Gatekeeper GatekeeperStatus",
+    "errors": "CallError ConfigError GrinderError InputError PluginError SafetyError StateError VenueError",
     "exchange": (
         "Accepted Amended BookReader CancelRejected Cancelled Exchange ExchangeContext ExchangeSnapshot "
         "Filled Found MarketReader NotFound Paid QueryFailed Rejected Simulated Triggered Unknown Update "
         "VenueOrder VenuePosition"
     ),
     "host.hookspecs": "HOOK_API PluginContext hookimpl",
-    "instruments": "Instrument",
+    "instruments": "Instrument instrument_from_ccxt instruments_from_exchange_info",
     "reconcile.report": "Mismatch MismatchKind PlannedAction ReconcileReport RemediationPlan RemediationStep",
     "settings.plugin": "GateSettings PluginSettings Section",
     "types": (
@@ -145,6 +148,7 @@ __all__ = [
     "BookDelta",
     "BookReader",
     "BookSnapshot",
+    "CallError",
     "CancelRejected",
     "Cancelled",
     "Clock",
@@ -161,6 +165,8 @@ __all__ = [
     "Found",
     "GateInfo",
     "GateSettings",
+    "Gatekeeper",
+    "GatekeeperStatus",
     "GrinderError",
     "Input",
     "InputError",
@@ -222,6 +228,8 @@ __all__ = [
     "Verdict",
     "Warn",
     "hookimpl",
+    "instrument_from_ccxt",
+    "instruments_from_exchange_info",
     "testing",
 ]
 

@@ -110,7 +110,8 @@ class Decision(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     ``gates[i]`` answered ``answers[i]``; both are empty where no gate was asked (cancels, reducing orders,
     intents dropped before the gates). ``qty`` is what may be sent. ``mid`` is the mid price seen.
     ``by`` names what decided: a gate, or a stage of the order path. ``first_answers`` are those to the wanted
-    quantity when a gate shrank it, and ``answers`` those to the smaller one. ``client_id`` is that of the order sent.
+    quantity when a gate shrank it, and ``answers`` those to the smaller one. ``client_id`` is that of the order sent,
+    and ``reduce_only`` whether it is to carry the venue's flag.
     """
 
     intent: OrderIntent
@@ -130,6 +131,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     answers: tuple[Answer, ...] = ()
     first_answers: tuple[Answer, ...] = ()
     client_id: str = ""
+    reduce_only: bool = False
 
     @property
     def allowed(self) -> bool:

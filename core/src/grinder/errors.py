@@ -5,6 +5,7 @@
     GrinderError
      ├─ ConfigError      2   settings, arguments, a named file that is missing: the operator mends them
      │   └─ PluginError  2   a plugin cannot be loaded or registered: its author or the operator mends it
+     ├─ CallError        2   a program called its gatekeeper wrongly: its author mends it
      ├─ InputError       3   an input file is truncated, corrupt, reordered
      ├─ StateError       3   the journal or a state file is corrupt or locked: trading is refused
      ├─ VenueError       3   the exchange cannot be reached or refuses to serve
@@ -38,6 +39,12 @@ class PluginError(ConfigError):
     def __init__(self, plugin: str, message: str) -> None:
         super().__init__(f"plugin {plugin!r}: {message}")
         self.plugin = plugin
+
+
+class CallError(GrinderError, ValueError):
+    """A program called its gatekeeper with something that makes no sense. Nothing was changed by the call."""
+
+    exit_code = 2
 
 
 class InputError(GrinderError):

@@ -1,4 +1,4 @@
-"""Instruments: what a venue accepts for a symbol. From recorded venue rules, else from the shipped tables."""
+"""Instruments: what a venue accepts for a symbol. From its own rules, ccxt's markets, or the shipped tables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from grinder.errors import InputError
+from grinder.errors import ConfigError, InputError
 
 
 class Instrument(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +85,9 @@ BYBIT_TABLE: Mapping[str, Instrument] = {
 """Bybit linear perpetuals as of 2026-08 (instruments-info), for recordings that carry none."""
 
 
-def from_exchange_info(info: Mapping[str, Any], path: str = "exchangeInfo", line: int = 0) -> dict[str, Instrument]:
+def instruments_from_exchange_info(
+    info: Mapping[str, Any], path: str = "exchangeInfo", line: int = 0
+) -> dict[str, Instrument]:
     """Instruments from a Binance exchangeInfo answer (USD-M or spot); symbols that are not linear are left out.
 
     Raises:
@@ -200,3 +202,69 @@ def _from_linear(entry: Mapping[str, Any], path: str, line: int) -> Instrument:
     except (AttributeError, KeyError, ArithmeticError, TypeError) as error:
         message = f"instruments-info of {entry.get('symbol')!r} lacks or spoils {error}; record it again"
         raise InputError(path, line, message) from error
+
+
+TICK_SIZE, DECIMAL_PLACES = 4, 2
+"""ccxt's ``precisionMode``: whether a precision of 3 means steps of 3, or of 0.001."""
+
+
+def instrument_from_ccxt(market: Mapping[str, Any], *, precision_mode: int = TICK_SIZE) -> Instrument:
+    """The instrument in one of the markets that ccxt's ``load_markets`` returned; ccxt itself is not needed.
+
+    The symbol is the venue's own (``BTCUSDT``), not ccxt's. Where the venue's answer is there, its filters hold;
+    else ccxt's precision and limits, without a price collar of the venue's.
+
+    Args:
+        market: the market.
+        precision_mode: the client's ``precisionMode``.
+
+    Raises:
+        ConfigError: the market is not linear, counts in contracts, or lacks a precision.
+    """
+    given: Any = market
+    name = given.get("id") if isinstance(given, Mapping) else None
+    if not isinstance(name, str):
+        raise ConfigError("that is no market of ccxt: give one of exchange.markets.values()")
+    if market.get("inverse") or market.get("option") or market.get("contractSize") not in {None, 1}:
+        raise ConfigError(f"{name}: only linear markets whose quantities are in base units can be used")
+    info = market.get("info")
+    try:
+        if isinstance(info, Mapping) and isinstance(info.get("filters"), list):
+            return _from_entry(info, "ccxt", 0)
+        return _from_limits(name, market, precision_mode)
+    except (KeyError, TypeError, ArithmeticError, ValueError, InputError) as error:
+        raise ConfigError(f"the market {name} lacks or spoils {error}; call load_markets again") from error
+
+
+def _from_limits(name: str, market: Mapping[str, Any], precision_mode: int) -> Instrument:
+    if precision_mode not in {TICK_SIZE, DECIMAL_PLACES}:
+        raise ConfigError(f"{name}: precisionMode {precision_mode} is not supported; give the Instrument by hand")
+    precision, limits = market["precision"], market.get("limits") or {}
+    steps = [_number(precision[key]) for key in ("price", "amount")]
+    if precision_mode == DECIMAL_PLACES:
+        steps = [Decimal(1).scaleb(-int(step)) for step in steps]
+    tick, lot = steps
+    if not (tick > 0 and lot > 0):
+        raise ValueError(f"a precision above zero ({tick}, {lot})")
+    amount, cost = limits.get("amount") or {}, limits.get("cost") or {}
+    fees = {f"{kind}_fee": _number(market[kind]) for kind in ("maker", "taker") if market.get(kind) is not None}
+    return Instrument(
+        symbol=name,
+        base=str(market["base"]),
+        quote=str(market["quote"]),
+        tick_size=tick,
+        lot_size=lot,
+        min_qty=_number(amount.get("min")) or lot,
+        max_qty=_number(amount.get("max")) or Decimal(10**12),
+        min_notional=_number(cost.get("min")),
+        source="ccxt",
+        **fees,
+    )
+
+
+def _number(value: Any) -> Decimal:
+    """A number as ccxt has it, floats by their shortest text; zero for None."""
+    number = Decimal(float.__repr__(value) if isinstance(value, float) else str(value or 0))
+    if not number.is_finite():
+        raise ValueError(f"a finite number ({value})")
+    return number

@@ -233,3 +233,21 @@ def get_logger() -> FilteringBoundLogger:
         configure()
     logger: FilteringBoundLogger = structlog.get_logger()
     return logger
+
+
+def program_logger(level: str = "info") -> FilteringBoundLogger:
+    """A logger for a host inside somebody else's program: its lines go to the ``grinder`` logger of :mod:`logging`.
+
+    Nothing of the program's own logging is changed; the program decides where lines go.
+
+    Args:
+        level: ``debug``, ``info``, ``warning`` or ``error``; what is below is dropped.
+    """
+    import structlog
+
+    logger: FilteringBoundLogger = structlog.wrap_logger(
+        logging.getLogger("grinder"),
+        processors=[_Renderer(_Sink(None), LiveClock(), json=False)],
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+    )
+    return logger

@@ -23,6 +23,7 @@ CORE_REASONS: Mapping[str, str] = {
     "MARKET_GAP": "Updates of the book were missed, or the feed is down; it waits for a new snapshot.",
     "TRADING_REDUCE_ONLY": "Trading state is REDUCE_ONLY: only reducing orders and cancels pass.",
     "TRADING_HALTED": "Trading state is HALTED: only cancels pass.",
+    "ACCOUNT_UNKNOWN": "The venue's balance and positions were not stated since the start; new risk waits.",
     "SYMBOL_UNKNOWN": "No instrument is known for the symbol.",
     "ORDER_INVALID": "The intent contradicts itself, for instance a post-only market order.",
     "TARGET_UNKNOWN": "The order to cancel or amend is not known, or is already final.",

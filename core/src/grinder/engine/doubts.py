@@ -33,6 +33,14 @@ class Doubts:
         """Orders in doubt."""
         return len(self._doubts)
 
+    def __contains__(self, client_id: str) -> bool:
+        """Whether an order is asked about."""
+        return client_id in self._doubts
+
+    def asked(self, client_id: str, now: int) -> None:
+        """Somebody else asks the venue about an order that is in doubt."""
+        self._doubts[client_id].asked_at = now
+
     def add(self, client_id: str, symbol: str, now: int) -> None:
         """Begin to ask about an order; one that is asked about already keeps its times."""
         if client_id not in self._doubts:

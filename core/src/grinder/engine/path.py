@@ -180,7 +180,7 @@ class OrderPath:
         return route if route in self._desks else Route.PAPER
 
     def _size(self, draft: Draft) -> Refusal | None:
-        return size(draft, self._policies, self._reference)
+        return size(draft, self._policies, self.reference)
 
     def _classify(self, draft: Draft) -> Refusal | None:
         intent, desk = draft.intent, draft.desk
@@ -228,7 +228,7 @@ class OrderPath:
         if refusal is not None:
             return refusal
         intent = draft.intent
-        reference = intent.trigger.price if intent.trigger is not None else self._reference(intent.symbol)
+        reference = intent.trigger.price if intent.trigger is not None else self.reference(intent.symbol)
         ruled = rules.check(draft.instrument, intent.side, draft.qty, draft.price, reference, reducing)
         draft.qty, draft.price = ruled.qty, ruled.price
         draft.warnings += ruled.warnings
@@ -257,6 +257,8 @@ class OrderPath:
             return None
         if self.unavailable:
             return Refusal(Outcome.BLOCKED, self.unavailable, "evidence")
+        if not draft.desk.account.known:
+            return Refusal(Outcome.BLOCKED, "ACCOUNT_UNKNOWN", "account")
         if draft.desk.account.unanswered >= self._max_in_flight:
             detail = f"{draft.desk.account.unanswered} orders have no answer yet"
             return Refusal(Outcome.BLOCKED, "IN_FLIGHT_CAP", "in_flight", detail)
@@ -293,7 +295,7 @@ class OrderPath:
         assert instrument is not None and shrink is not None  # noqa: S101, PT018 - the caller has seen both
         qty = rules.floor_to(shrink, instrument.lot_size)
         draft.first = evaluation.answers
-        reference = self._reference(draft.intent.symbol)
+        reference = self.reference(draft.intent.symbol)
         ruled = rules.check(instrument, draft.intent.side, qty, draft.price, reference, reducing=False)
         if ruled.reason:
             return Refusal(Outcome.DROPPED, ruled.reason, "shrink", ruled.detail)
@@ -302,7 +304,8 @@ class OrderPath:
         again = self._evaluate(chain, draft)
         return shrunk_again(again, qty)
 
-    def _reference(self, symbol: str) -> Decimal:
+    def reference(self, symbol: str) -> Decimal:
+        """The price that values market orders and centres the collar: mark, else mid, else zero."""
         try:
             view = self._market.view(symbol)
         except KeyError:
@@ -337,6 +340,7 @@ class OrderPath:
             answers=evaluation.answers if evaluation is not None else (),
             first_answers=draft.first,
             client_id=client_id,
+            reduce_only=draft.reduce_only,
         )
         if refusal is not None or draft.route is None:
             return Ruling(decision)

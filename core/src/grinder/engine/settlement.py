@@ -154,12 +154,36 @@ class Settlement:
 
     def release_amendment(self, admitted: Admitted) -> None:
         """The amendment is not going to be sent: the order stands as it was."""
-        order = self.account(admitted.route).by_client(admitted.target_client_id)
-        before = self._amending.pop(admitted.target_client_id, None)
-        if order is not None and before is not None:
-            filled = order.qty - order.remaining
-            restored = msgspec.structs.replace(order, qty=before.qty, remaining=before.qty - filled)
-            self.account(admitted.route).put(restored)
+        self.unamend(self.account(admitted.route), admitted.target_client_id)
+
+    def unamend(self, account: Account, client_id: str) -> bool:
+        """Let an order that was to be amended stand as it was. False when it was not to be amended."""
+        order = account.by_client(client_id)
+        before = self._amending.pop(client_id, None)
+        if order is None or before is None:
+            return False
+        filled = order.qty - order.remaining
+        account.put(msgspec.structs.replace(order, qty=before.qty, remaining=before.qty - filled))
+        return True
+
+    def ended(self, client_id: str) -> OpenOrder | None:
+        """One of the latest final orders."""
+        return self._ended.get(client_id)
+
+    def recall(self, order: OpenOrder) -> None:
+        """Bring a final order back to memory, for messages that come late."""
+        self._remember(order)
+
+    def book(self, venue: Venue, fill: Fill) -> None:
+        """Book what the venue's position shows and no order explains.
+
+        Raises:
+            FillError: its numbers make no sense.
+        """
+        if self.ledger.apply(fill):
+            self._book_leg(venue.desk.account, fill.venue, fill.account, fill.symbol, fill.position_side)
+            self._journal.fill(fill, advance=False)
+            self.new_fills.append(fill)
 
     def adopt(self, order: OpenOrder) -> None:
         """Take over a working order from the journal, and ask the venue what became of it."""
@@ -177,6 +201,11 @@ class Settlement:
             for venue in self.venues:
                 if venue.desk.account.by_client(client_id) is not None:
                     venue.exchange.query(symbol, client_id)
+
+    def only_reduce(self, symbol: str) -> None:
+        """Something about the symbol does not add up: it only reduces until a clean pass."""
+        self._path.symbol_states[symbol] = TradingState.REDUCE_ONLY
+        self.save_states()
 
     def save_states(self) -> None:
         """Put trading states into the next transaction."""
@@ -211,13 +240,16 @@ class Settlement:
         self.account(order.route).put(order)
         if order.state.final:
             self._amending.pop(order.client_id, None)
-            self._ended[order.client_id] = order
-            if len(self._ended) > self._order_memory:
-                self._ended.popitem(last=False)
+            self._remember(order)
         else:
             self._ended.pop(order.client_id, None)
         if order.state is not OrderState.UNKNOWN:
             self.doubts.settled(order.client_id)
+
+    def _remember(self, order: OpenOrder) -> None:
+        self._ended[order.client_id] = order
+        if len(self._ended) > self._order_memory:
+            self._ended.popitem(last=False)
 
     def _accepted(self, venue: Venue, update: Accepted) -> None:
         if self._advance(venue, update.client_id, OrderEvent.ACCEPTED, venue_order_id=update.venue_order_id):
@@ -243,11 +275,8 @@ class Settlement:
             self._tally.order(venue.exchange.venue, event.value.lower())
 
     def _cancel_rejected(self, venue: Venue, update: CancelRejected) -> None:
+        self.unamend(venue.desk.account, update.client_id)  # if it was an amendment that was refused
         order = venue.desk.account.by_client(update.client_id)
-        before = self._amending.pop(update.client_id, None)
-        if order is not None and before is not None:  # the amendment was refused: it stands as it was
-            filled = order.qty - order.remaining
-            venue.desk.account.put(msgspec.structs.replace(order, qty=before.qty, remaining=before.qty - filled))
         if order is not None:  # we still hold it for working: ask rather than believe
             self.doubts.add(order.client_id, order.symbol, self._clock.now_ns())
 
@@ -305,8 +334,7 @@ class Settlement:
 
         It counts, and the symbol only reduces until a person has looked.
         """
-        self._path.symbol_states[fill.symbol] = TradingState.REDUCE_ONLY
-        self.save_states()
+        self.only_reduce(fill.symbol)
         event = "FILL_LATE" if fill.cause is FillCause.TRADE else f"POSITION_CLOSED_BY_{fill.cause.value}"
         if fill.cause is not FillCause.TRADE:
             self._tally.venue_closures[fill.cause.value.lower()] += 1
@@ -341,8 +369,7 @@ class Settlement:
 
     def _set_aside(self, event: str, symbol: str, error: FillError) -> None:
         """What cannot be booked: the symbol only reduces until a person has looked."""
-        self._path.symbol_states[symbol] = TradingState.REDUCE_ONLY
-        self.save_states()
+        self.only_reduce(symbol)
         self._log.error(event, error=str(error), symbol=symbol, trading_state="REDUCE_ONLY")
 
     def _book_leg(

@@ -39,6 +39,8 @@ def size(draft: Draft, policies: Policies, reference: Callable[[str], Decimal]) 
 def _size_new_risk(draft: Draft, policies: Policies, wanted: Decimal, price: Decimal) -> Refusal | None:
     desk, instrument = draft.desk, draft.instrument
     assert desk is not None and instrument is not None  # noqa: S101, PT018 - the caller has seen both
+    if not desk.account.known:
+        return Refusal(Outcome.BLOCKED, "ACCOUNT_UNKNOWN", "sizing")
     free = desk.account.free_balance
     try:
         qty: object = policies.size(wanted, price, instrument, free)

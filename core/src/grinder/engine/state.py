@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +12,7 @@ import msgspec
 
 from grinder.engine.options import RunOptions
 from grinder.errors import ConfigError, StateError
-from grinder.journal.files import lock
+from grinder.journal.files import Sync, lock
 from grinder.journal.identity import instance_tag
 from grinder.journal.records import Recovered
 from grinder.journal.store import Journal
@@ -19,6 +20,10 @@ from grinder.settings.model import Settings
 
 OWN_FILES: Final = ("journal.sqlite", "journal.sqlite-wal", "journal.sqlite-shm", "paper.jsonl")
 """What a fresh replay removes from the state folder under its own ``--out``; nothing else is ever removed."""
+
+
+OWNER: Final = "gatekeeper"
+"""Key under which the journal of a program's gatekeeper keeps whose it is."""
 
 
 class State(msgspec.Struct, frozen=True):
@@ -56,8 +61,34 @@ def open_state(options: RunOptions, settings: Settings, out: Path) -> State:
         raise
 
 
-def make_directory(path: Path) -> None:
-    """Make a directory of the run's.
+def open_instance(folder: Path, *, sync: Sync, tag: str | None, owner: Mapping[str, str]) -> State:
+    """Lock and open the state of a program's gatekeeper, new or as it was left.
+
+    Args:
+        folder: the data directory.
+        sync: how durable a commit is.
+        tag: the instance tag of a replay; None for a random one, made once.
+        owner: what must not change from start to start: venue, account and route of its orders.
+
+    Raises:
+        ConfigError: the folder cannot be made.
+        StateError: the state is in use, damaged, of another venue, or of a run.
+    """
+    make_directory(folder, "data_dir")
+    journal = Journal.open(folder, sync=sync, tag=tag)
+    try:
+        journal.resume()
+        recovered = journal.recover()
+        _refuse_foreign(recovered, folder, owner)
+        journal.put_state(OWNER, dict(owner))
+        return State(folder, journal, recovered)
+    except BaseException:
+        journal.close()
+        raise
+
+
+def make_directory(path: Path, option: str = "--out") -> None:
+    """Make a directory of the run's, which ``option`` named.
 
     Raises:
         ConfigError: it cannot be made, or something else is in its place.
@@ -65,12 +96,23 @@ def make_directory(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"{path} cannot be used for evidence: {error.strerror}; choose another --out") from error
+        raise ConfigError(f"{path} cannot be used for evidence: {error.strerror}; choose another {option}") from error
 
 
 def _refuse_used(journal: Journal, folder: Path) -> None:
     if journal.finished or next(iter(journal.decisions()), None) is not None:
         raise StateError(f"{folder} holds an earlier run: add --resume to go on with it, or name another --data-dir")
+
+
+def _refuse_foreign(recovered: Recovered, folder: Path, owner: Mapping[str, str]) -> None:
+    known = recovered.state.get(OWNER)
+    if known is None and (recovered.next_intent_number > 1 or recovered.ledger.fills):
+        raise StateError(f"{folder} holds the state of 'grinder run': name another data_dir")
+    if known is not None and known != owner:
+        raise StateError(
+            f"{folder} holds orders of {known}, but settings say {dict(owner)}: name another data_dir, or put "
+            "exchange.venue and exchange.mode back"
+        )
 
 
 def _clear(folder: Path) -> None:

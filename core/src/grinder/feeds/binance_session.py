@@ -15,7 +15,7 @@ from grinder.feeds.damage import FUTURE_NS, NS_PER_MS, FrameError
 from grinder.feeds.dialect import Dialect, Fold
 from grinder.feeds.layout import Survey, Wanted
 from grinder.feeds.records import Record
-from grinder.instruments import Instrument, from_exchange_info
+from grinder.instruments import Instrument, instruments_from_exchange_info
 from grinder.types import MarketEvent
 
 _EVENT_TIME = re.compile(r'"E"\s*:\s*(\d{13})\b')
@@ -25,7 +25,7 @@ _DEPTH = "depth"
 def _instruments(record: Record) -> Mapping[str, Instrument]:
     try:
         info: Any = msgspec.json.decode(record.data)
-        return from_exchange_info(info)
+        return instruments_from_exchange_info(info)
     except (AttributeError, KeyError, TypeError) as error:
         raise FrameError("invalid", f"exchangeInfo lacks or spoils {error}") from error
     except InputError as error:

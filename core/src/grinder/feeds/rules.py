@@ -13,7 +13,7 @@ from grinder.feeds.binance import SPOT, USDM
 from grinder.feeds.bybit import LINEAR
 from grinder.feeds.damage import FrameError
 from grinder.feeds.layout import Blocks, Head, Layout, Reject, Survey, Wanted
-from grinder.instruments import from_exchange_info, from_instruments_info
+from grinder.instruments import from_instruments_info, instruments_from_exchange_info
 from grinder.types import MarketEvent
 
 _BINANCE = re.compile(rb'\s*\{\s*"(?:timezone|serverTime|futuresType|rateLimits|exchangeFilters|assets|symbols)"')
@@ -57,7 +57,7 @@ def _read(text: bytes, survey: Survey) -> None:
     else:
         futures = any("contractType" in entry for entry in answer["symbols"])
         survey.market = USDM if futures else SPOT
-        survey.instruments = from_exchange_info(answer)
+        survey.instruments = instruments_from_exchange_info(answer)
 
 
 def _events(_head: Head, _blocks: Blocks, _survey: Survey, _wanted: Wanted, _reject: Reject) -> Iterator[MarketEvent]:

@@ -165,12 +165,15 @@ class Ledger:
         Raises:
             FillError: quantity, price, fee or time make no sense; nothing was changed.
         """
-        key = fill_key(fill)
-        if key in self._seen or (self._forgot and self._is_known is not None and self._is_known(key)):
+        if self.knows(fill_key(fill)):
             return False
         _check(fill)
         self.restore(fill)
         return True
+
+    def knows(self, key: FillKey) -> bool:
+        """Whether a fill was booked before."""
+        return key in self._seen or (self._forgot and self._is_known is not None and self._is_known(key))
 
     def restore(self, fill: Fill) -> None:
         """Book a fill that the journal holds, without asking whether it is known: for rebuilding only."""
@@ -200,7 +203,7 @@ class Ledger:
         key = payment_key(payment)
         if key in self._paid or (self._forgot_paid and self._is_paid is not None and self._is_paid(key)):
             return False
-        if not (_sensible(payment.amount) and 0 <= payment.at_ns < _MAX_NS and 0 <= payment.local_ns < _MAX_NS):
+        if not (sensible(payment.amount) and 0 <= payment.at_ns < _MAX_NS and 0 <= payment.local_ns < _MAX_NS):
             what = f"{payment.kind} {payment.amount} {payment.asset} on {payment.symbol} at {payment.at_ns} ns"
             raise FillError(f"payment {payment.payment_id!r} of {payment.venue} cannot be booked: amount or time is "
                             f"out of range ({what})")  # fmt: skip
@@ -260,14 +263,15 @@ def _position(key: LedgerKey, holding: Holding) -> Position:
     return Position(key[3], key[4], holding.qty, holding.entry_price, holding.realised)
 
 
-def _sensible(number: Decimal) -> bool:
+def sensible(number: Decimal) -> bool:
+    """Whether a number can be booked exactly: finite, at most 40 digits, within 1E-20 and 1E+20."""
     if not number.is_finite():
         return False
     return not number or (abs(number.adjusted()) <= _MAGNITUDE and _FIELD.plus(number) == number)
 
 
 def _check(fill: Fill) -> None:
-    if not (_sensible(fill.qty) and _sensible(fill.price) and _sensible(fill.fee)):
+    if not (sensible(fill.qty) and sensible(fill.price) and sensible(fill.fee)):
         wrong = "quantity, price or fee is not a finite number of sensible size"
     elif fill.qty <= 0 or fill.price <= 0:
         wrong = "quantity and price must be above zero"

@@ -1,0 +1,166 @@
+"""What a gatekeeper's calls work on: the parts of the order path, entered one call at a time."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+from grinder.clock import Clock
+from grinder.engine.assembly import Assembly
+from grinder.engine.door import Door
+from grinder.engine.executor import Executor
+from grinder.engine.outside import Outside
+from grinder.engine.settlement import Venue
+from grinder.errors import CallError
+from grinder.exchange import Update
+from grinder.instruments import Instrument
+from grinder.journal.identity import is_ours
+from grinder.types import OpenOrder, OrderState
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+FLUSH_NS: Final = 1_000_000_000
+"""Time between two hand-overs of records to the operating system."""
+MARK_NS: Final = 100_000_000
+"""Time between two looks at mid prices for markouts."""
+
+
+class Post:
+    """The open parts of one gatekeeper. Everything but ``enter`` and ``close`` is called from inside.
+
+    Attributes:
+        venue_ids: client order id by (symbol, the venue's order id), of orders that may still be filled.
+        synced: whether positions have been stated since the start.
+        balance: as last stated; None before.
+        last_fill_ns: venue time of the latest fill by symbol.
+    """
+
+    def __init__(
+        self,
+        parts: Assembly,
+        executor: Executor,
+        clock: Clock,
+        closing: contextlib.ExitStack,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self.parts = parts
+        self.executor = executor
+        self.clock = clock
+        self.log = log
+        self.closing = closing
+        self.door = Door()
+        self.venue: Venue = executor.settlement.venues[0]
+        self.account = parts.account
+        self.market = parts.market
+        self.first_ns = 0
+        self.synced = False
+        self.balance: Decimal | None = None
+        self.venue_ids: dict[tuple[str, str], str] = {}
+        self.last_fill_ns: dict[str, int] = {}
+        self._flush_at = 0
+        self._mark_at = 0
+        for order in parts.state.recovered.orders:
+            self.name(order.symbol, order.venue_order_id, order.client_id)
+        for (_, _, symbol), cursor in parts.state.recovered.cursors.items():
+            self.last_fill_ns[symbol] = cursor.last_exchange_ns
+
+    @property
+    def instruments(self) -> Mapping[str, Instrument]:
+        """What is traded."""
+        return self.parts.instruments
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Venue and account, as fills are keyed by them."""
+        exchange = self.venue.exchange
+        assert isinstance(exchange, Outside)  # noqa: S101 - it was connected to one
+        return exchange.venue, exchange.account
+
+    def tick(self) -> int:
+        """The time of this call, which everything in it sees."""
+        now = self.clock.now_ns()
+        self.market.now_ns = now
+        if not self.first_ns:
+            self.first_ns = self.parts.runtime.started_ns = now
+        return now
+
+    def rest(self, now: int) -> None:
+        """What is due from time to time: records on disk, mids for markouts."""
+        if now >= self._mark_at:
+            self._mark_at = now + MARK_NS
+            for symbol in self.instruments:
+                self.parts.markouts.advance(now, symbol, self.market.view(symbol).mid)
+        if now >= self._flush_at:
+            self._flush_at = now + FLUSH_NS
+            self.parts.recorder.flush()
+            self.parts.markouts.flush()
+
+    def settle(self, *updates: Update) -> None:
+        """Apply what was reported, and make it durable."""
+        self.executor.settle(self.venue, updates)
+        self.rest(self.clock.now_ns())
+
+    def symbol(self, symbol: object) -> str:
+        """A symbol that is traded.
+
+        Raises:
+            CallError: it is not.
+        """
+        if isinstance(symbol, str) and symbol in self.instruments:
+            return symbol
+        known = ", ".join(sorted(self.instruments)[:10])
+        raise CallError(f"symbol {symbol!r:.60} has no instrument; known are {known}. Symbols are the venue's own")
+
+    def order(self, client_id: object) -> OpenOrder:
+        """An order that was decided here, working or final.
+
+        Raises:
+            CallError: there is none.
+        """
+        found = self.find(client_id)
+        if found is None:
+            raise CallError(f"no order {client_id!r:.60} was decided here: give the client_id of the decision about it")
+        return found
+
+    def find(self, client_id: object) -> OpenOrder | None:
+        """The same, or None. One that ended long ago is looked up in the journal."""
+        if not isinstance(client_id, str) or not client_id:
+            return None
+        settlement = self.executor.settlement
+        order = self.account.by_client(client_id) or settlement.ended(client_id)
+        if order is None and is_ours(client_id, self.parts.state.recovered.tag):
+            record = self.executor.journal.order(client_id)
+            if record is None:
+                return None
+            order = record.open_order()
+            settlement.recall(order)
+        return order
+
+    def name(self, symbol: str, venue_order_id: str, client_id: str) -> None:
+        """Remember what the venue calls an order; names of orders that ended are forgotten with them."""
+        if not venue_order_id:
+            return
+        self.venue_ids[symbol, venue_order_id] = client_id
+        if len(self.venue_ids) > MAX_NAMES:
+            settlement = self.executor.settlement
+            self.venue_ids = {
+                key: client
+                for key, client in self.venue_ids.items()
+                if self.account.by_client(client) or settlement.ended(client)
+            }
+
+    def unresolved(self, symbol: str) -> list[OpenOrder]:
+        """Orders of a symbol that the venue may have under a name that is not known here."""
+        named = set(self.venue_ids.values())
+        return [order for order in self.account.open_orders(symbol) if order.client_id not in named]
+
+    def doubtful(self, order: OpenOrder) -> bool:
+        """Whether the program has to ask the venue what became of an order."""
+        return order.state is OrderState.UNKNOWN or order.client_id in self.executor.settlement.doubts
+
+
+MAX_NAMES: Final = 50_000
+"""Names of orders that are kept before those of orders that ended long ago are dropped."""

@@ -1,0 +1,246 @@
+"""What a program says that the venue holds, compared with the books; differences make a symbol only reduce."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from grinder.engine.numbers import Number, number, text
+from grinder.engine.post import Post
+from grinder.errors import CallError
+from grinder.exchange import Accepted, Found, Update, VenueOrder, VenuePosition
+from grinder.journal.identity import is_ours
+from grinder.reconcile.report import Mismatch, MismatchKind, ReconcileReport
+from grinder.types import Fill, OpenOrder, OrderState, PositionSide, Side, TradingState
+
+ZERO: Final = Decimal(0)
+SYNCED: Final = "synced"
+"""Key under which the journal keeps that the books once began with what the venue stated."""
+FOREIGN: Final = "venue"
+"""Origin of orders that were not decided here."""
+
+
+class Statement(msgspec.Struct, frozen=True, kw_only=True):
+    """Balance, positions and open orders of this moment; None is unknown, never flat."""
+
+    balance: Decimal | None
+    positions: dict[tuple[str, PositionSide], VenuePosition] | None
+    orders: tuple[VenueOrder, ...] | None
+
+
+def statement(
+    post: Post, balance: Number | None, positions: Iterable[VenuePosition] | None, orders: Iterable[VenueOrder] | None
+) -> Statement:
+    """What was said, checked; symbols that are not traded here are left out.
+
+    Raises:
+        CallError: something in it makes no sense.
+    """
+    held = None if positions is None else [_position(each) for each in _all("positions", positions)]
+    resting = None if orders is None else [_order(each) for each in _all("open_orders", orders)]
+    return Statement(
+        balance=None if balance is None else number("balance", balance),
+        positions=None if held is None else _by_leg(p for p in held if p.symbol in post.instruments),
+        orders=None if resting is None else tuple(o for o in resting if o.symbol in post.instruments),
+    )
+
+
+def _by_leg(positions: Iterable[VenuePosition]) -> dict[tuple[str, PositionSide], VenuePosition]:
+    return {(each.symbol, each.position_side): each for each in positions}
+
+
+def _all(name: str, values: object) -> Iterable[object]:
+    if isinstance(values, str | bytes | dict) or not isinstance(values, Iterable):
+        raise CallError(f"{name} was {type(values).__name__}, must be a list")
+    return values
+
+
+def _position(given: object) -> VenuePosition:
+    if not isinstance(given, VenuePosition):
+        raise CallError(f"positions: was {type(given).__name__}, must be VenuePosition(symbol, side, qty, entry_price)")
+    if not isinstance(given.position_side, PositionSide):
+        raise CallError(f"positions: position_side was {given.position_side!r:.60}, must be a PositionSide")
+    text("positions: symbol", given.symbol, empty=False)
+    qty, entry = number("positions: qty", given.qty), number("positions: entry_price", given.entry_price, least=ZERO)
+    return msgspec.structs.replace(given, qty=qty, entry_price=entry)
+
+
+def _order(given: object) -> VenueOrder:
+    if not isinstance(given, VenueOrder) or not isinstance(given.side, Side):
+        raise CallError(f"open_orders: was {type(given).__name__}, must be VenueOrder with a Side")
+    for name in ("symbol", "client_id", "venue_order_id"):
+        text(f"open_orders: {name}", getattr(given, name))
+    figures = {name: number(f"open_orders: {name}", getattr(given, name), least=ZERO) for name in AMOUNTS}
+    return msgspec.structs.replace(given, **figures)
+
+
+AMOUNTS: Final = ("price", "qty", "filled_qty")
+
+
+def settle(post: Post, said: Statement, adopt: str, now: int) -> ReconcileReport:
+    """Bring the books in line where that is safe, and report what is left.
+
+    Args:
+        post: the books.
+        said: what the venue holds.
+        adopt: a person's reason to take over positions that differ; empty to leave them.
+        now: the time.
+    """
+    entries, mismatches = _plan(post, said.positions, adopt, now)
+    updates: list[Update] = []
+    if said.orders is not None:
+        _take_orders(post, said.orders, updates, mismatches)
+    for entry in entries:
+        post.executor.settlement.book(post.venue, entry)
+        shown = {"symbol": entry.symbol, "side": entry.side.value, "qty": str(entry.qty), "price": str(entry.price)}
+        post.log.warning("POSITION_ADOPTED", **shown, reason=adopt or "first statement")
+    _know(post, said, now)
+    complete = said.positions is not None and said.orders is not None
+    report = ReconcileReport(now, complete, tuple(mismatches))
+    _judge(post, report)
+    post.settle(*updates)
+    return report
+
+
+def _know(post: Post, said: Statement, now: int) -> None:
+    """The account is known, and new risk may be taken, once both positions and balance were stated."""
+    if said.positions is not None and not post.synced:
+        post.synced = True
+        post.executor.journal.put_state(SYNCED, now)
+    if said.balance is not None:
+        post.balance = said.balance
+    if post.synced and post.balance is not None:
+        post.account.set_balance(post.balance)
+        post.balance = None
+
+
+def _judge(post: Post, report: ReconcileReport) -> None:
+    """A mismatch makes its symbol only reduce; a clean and complete pass ends that."""
+    settlement, states = post.executor.settlement, post.executor.path.symbol_states
+    wrong = {mismatch.symbol for mismatch in report.mismatches}
+    for mismatch in report.mismatches:
+        post.log.warning("MISMATCH", **msgspec.to_builtins(mismatch), trading_state="REDUCE_ONLY")
+    for symbol in wrong:
+        settlement.only_reduce(symbol)
+    clean = [s for s, state in states.items() if state is TradingState.REDUCE_ONLY and s not in wrong]
+    if report.complete and clean:
+        for symbol in clean:
+            del states[symbol]
+            post.log.info("CLEAN_PASS", symbol=symbol, trading_state=post.executor.path.state_of(symbol).value)
+        settlement.save_states()
+
+
+def _take_orders(post: Post, orders: tuple[VenueOrder, ...], updates: list[Update], mismatches: list[Mismatch]) -> None:
+    """Match open orders by client id; those that are not ours count, since they may trade."""
+    listed = set()
+    for before in post.account.working():
+        if before.origin == FOREIGN:
+            post.account.put(msgspec.structs.replace(before, state=OrderState.CANCELLED))
+    for order in orders:
+        known = post.find(order.client_id)
+        if known is None:
+            post.account.put(_foreign(post, order))
+            if is_ours(order.client_id, post.parts.state.recovered.tag):
+                mismatches.append(_mismatch(MismatchKind.ORDER_EXISTS_UNEXPECTED, order, "no such order", "open"))
+            continue
+        listed.add(order.client_id)
+        post.name(order.symbol, order.venue_order_id, order.client_id)
+        if known.state.final:
+            mismatches.append(_mismatch(MismatchKind.ORDER_STATUS_DIVERGENCE, order, known.state.value, "open"))
+            updates.append(Accepted(order.client_id, order.venue_order_id, 0))
+        else:
+            updates.append(Found(order.client_id, order.venue_order_id, OrderState.OPEN, order.filled_qty))
+    mismatches += _missing(post, listed)
+
+
+def _missing(post: Post, listed: set[str]) -> Iterator[Mismatch]:
+    """Orders that rested when last heard of, and rest no longer: what became of them has to be asked."""
+    for order in post.account.working():
+        if order.state in RESTING and order.origin != FOREIGN and order.client_id not in listed:
+            post.executor.settlement.doubts.add(order.client_id, order.symbol, post.clock.now_ns())
+            kind = MismatchKind.ORDER_MISSING_ON_EXCHANGE
+            yield Mismatch(kind, order.symbol, order.client_id, order.state.value, "not open")
+
+
+RESTING: Final = frozenset((OrderState.OPEN, OrderState.PARTIAL))
+
+
+def _mismatch(kind: MismatchKind, order: VenueOrder, expected: str, observed: str) -> Mismatch:
+    return Mismatch(kind, order.symbol, order.client_id, expected, observed)
+
+
+def _foreign(post: Post, order: VenueOrder) -> OpenOrder:
+    name = order.client_id or order.venue_order_id
+    remaining = max(order.qty - order.filled_qty, ZERO)
+    return OpenOrder(
+        f"{FOREIGN}:{order.symbol}:{name}",
+        name,
+        order.symbol,
+        order.side,
+        PositionSide.BOTH,
+        order.price or None,
+        order.qty,
+        remaining,
+        order.reduce_only,
+        OrderState.OPEN,
+        post.parts.route,
+        FOREIGN,
+        0,
+    )
+
+
+def _plan(
+    post: Post, stated: dict[tuple[str, PositionSide], VenuePosition] | None, adopt: str, now: int
+) -> tuple[list[Fill], list[Mismatch]]:
+    """Compare every leg: entries that take over what the account held before the first order, or what a person says."""
+    entries: list[Fill] = []
+    mismatches: list[Mismatch] = []
+    if stated is None:
+        return entries, mismatches
+    first = SYNCED not in post.parts.state.recovered.state and not post.synced
+    known = {(p.symbol, p.position_side): p.qty for p in post.account.positions()}
+    for key in sorted(known.keys() | stated.keys()):
+        ours, theirs = known.get(key, ZERO), stated.get(key)
+        observed = theirs.qty if theirs is not None else ZERO
+        if ours == observed:
+            continue
+        untouched = key not in known and not any(o.origin != FOREIGN for o in post.account.open_orders(key[0]))
+        if adopt or (first and untouched):
+            entries.append(_entry(post, key, observed - ours, theirs, len(entries), now))
+        else:
+            kind = MismatchKind.POSITION_NONZERO_UNEXPECTED
+            mismatches.append(Mismatch(kind, key[0], key[1].value, str(ours), str(observed)))
+    return entries, mismatches
+
+
+def _entry(  # noqa: PLR0917 - one difference, and where it is booked
+    post: Post, key: tuple[str, PositionSide], change: Decimal, theirs: VenuePosition | None, index: int, now: int
+) -> Fill:
+    """The difference as an entry of its own, so that the books stay the sum of their entries."""
+    symbol, position_side = key
+    price = theirs.entry_price if theirs is not None and theirs.entry_price else post.executor.path.reference(symbol)
+    if price <= 0:
+        raise CallError(f"{symbol} differs by {change}, and no price is known to book that at: feed a quote first")
+    venue, account = post.names
+    booked = post.executor.settlement.ledger.fills + index
+    return Fill(
+        route=post.parts.route,
+        venue=venue,
+        account=account,
+        symbol=symbol,
+        position_side=position_side,
+        trade_id=f"adopted-{post.parts.state.recovered.generation}-{booked}",
+        client_id="",
+        intent_id="",
+        side=Side.BUY if change > 0 else Side.SELL,
+        price=price,
+        qty=abs(change),
+        fee=ZERO,
+        fee_asset=post.instruments[symbol].quote,
+        maker=False,
+        exchange_ns=now,
+        local_ns=now,
+    )
