@@ -18,7 +18,9 @@ from grinder import (
     ExchangeSnapshot,
     Fill,
     Filled,
+    Gatekeeper,
     IntentKind,
+    ManualClock,
     MarkPrice,
     NotFound,
     OrderIntent,
@@ -190,3 +192,42 @@ def bench(tmp_path):
 @pytest.fixture
 def place():
     return SimpleNamespace(buy=buy, sell=sell)
+
+
+class Desk:
+    """A gatekeeper on a clock that the test moves, with a program around it: ``keeper`` is open and ready to trade."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.clock = ManualClock(T0)
+        self.keeper: Gatekeeper | None = None
+
+    def open(self, *, ready: bool = True, **more) -> Gatekeeper:
+        settings = {"plugins.warm_up.seconds": 0, "engine.visibility_lag_ms": 2000, **more.pop("overrides", {})}
+        given = {"data_dir": self.folder, "clock": self.clock, "overrides": settings, **more}
+        self.keeper = keeper = Gatekeeper.from_settings(**given)
+        if ready:
+            keeper.sync(balance="10000", positions=[])
+            self.tick()
+        return keeper
+
+    def tick(self, seconds: float = 0) -> None:
+        """Let time pass; the market speaks again."""
+        self.clock.advance(int(seconds * SECOND))
+        self.keeper.book(SYMBOL, [("60000.0", "5"), ("59999.9", "5")], [("60000.1", "5"), ("60000.2", "5")])
+
+    @property
+    def records(self) -> list[dict]:
+        lines = (self.folder / "decisions.jsonl").read_bytes().splitlines()
+        return [msgspec.json.decode(line) for line in lines]
+
+    def close(self) -> None:
+        if self.keeper is not None:
+            self.keeper.close()
+
+
+@pytest.fixture
+def desk(tmp_path):
+    made = Desk(tmp_path / "state")
+    yield made
+    made.close()
