@@ -351,7 +351,7 @@ def test_a_restart_recovers_orders_positions_halts_and_names(desk, place):
         assert keeper.absent(each.client_id)
     assert fill(keeper, resting, "t2", "0.006", client_id="", venue_order_id="11")
     assert keeper.open_orders() == ()
-    assert keeper.last_fill_ns(SYMBOL) > 0
+    assert keeper.trades_since_ns(SYMBOL) == desk.clock.now_ns()
 
 
 def test_a_fill_of_an_order_that_ended_before_the_restart_is_ours(desk, place):

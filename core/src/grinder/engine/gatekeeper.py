@@ -198,10 +198,10 @@ class Gatekeeper(Feeding, Reporting):
         with self._post.door:
             return self._post.account.position(self._post.symbol(symbol), position_side)
 
-    def last_fill_ns(self, symbol: str) -> int:
-        """Venue time of the latest fill known, from which to ask for trades after a restart; 0 before the first."""
+    def trades_since_ns(self, symbol: str) -> int:
+        """The time from which on to ask the venue for trades: of the latest fill, or when the books began; 0 before."""
         with self._post.door:
-            return self._post.last_fill_ns.get(self._post.symbol(symbol), 0)
+            return max(self._post.last_fill_ns.get(self._post.symbol(symbol), 0), self._post.began_ns)
 
     def status(self) -> GatekeeperStatus:
         """How it stands now."""

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 FLUSH_NS: Final = 1_000_000_000
 """Time between two hand-overs of records to the operating system."""
+BEGAN: Final = "books_began_ns"
+"""Key under which the journal keeps when the books began with what the venue stated."""
 MARK_NS: Final = 100_000_000
 """Time between two looks at mid prices for markouts."""
 
@@ -35,6 +37,7 @@ class Post:
         venue_ids: client order id by (symbol, the venue's order id), of orders that may still be filled.
         synced: whether positions have been stated since the start.
         balance: as last stated; None before.
+        began_ns: when the books began with the venue's first statement; 0 before.
         last_fill_ns: venue time of the latest fill by symbol.
     """
 
@@ -59,6 +62,7 @@ class Post:
         self.synced = False
         self.balance: Decimal | None = None
         self.venue_ids: dict[tuple[str, str], str] = {}
+        self.began_ns = int(parts.state.recovered.state.get(BEGAN, 0))
         self.last_fill_ns: dict[str, int] = {}
         self._flush_at = 0
         self._mark_at = 0

@@ -148,7 +148,8 @@ class Reporting:
         """An execution, named by the venue's trade id; it counts once, however often it is reported.
 
         The order is named by ``client_id`` or ``venue_order_id``. A fill of an order that is final or not ours counts,
-        too, and from then on its symbol only reduces until a clean ``sync``.
+        too, and from then on its symbol only reduces until a clean ``sync``; unless it is not ours and older than the
+        first ``sync``, which contains it.
 
         Args:
             trade_id: unique per symbol on the venue.
@@ -180,6 +181,9 @@ class Reporting:
                 post.executor.tally.duplicate_fills += 1
                 return False
             order = self._filled_order(symbol, trade_id, client_id, venue_order_id)
+            happened = moment("ts_ns", ts_ns, now)
+            if order is None and happened < post.began_ns:
+                return False  # the venue's first statement contains it
             fill = Fill(
                 route=post.parts.route,
                 venue=venue,
@@ -195,7 +199,7 @@ class Reporting:
                 fee=number("fee", fee),
                 fee_asset=text("fee_asset", fee_asset) or post.instruments[symbol].quote,
                 maker=bool(maker),
-                exchange_ns=moment("ts_ns", ts_ns, now),
+                exchange_ns=happened,
                 local_ns=now,
             )
             _check_order(fill, order)

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from grinder.engine.numbers import Number, number, text
-from grinder.engine.post import Post
+from grinder.engine.post import BEGAN, Post
 from grinder.errors import CallError
 from grinder.exchange import Accepted, Found, Update, VenueOrder, VenuePosition
 from grinder.journal.identity import is_ours
@@ -17,8 +17,6 @@ from grinder.reconcile.report import Mismatch, MismatchKind, ReconcileReport
 from grinder.types import Fill, OpenOrder, OrderState, PositionSide, Side, TradingState
 
 ZERO: Final = Decimal(0)
-SYNCED: Final = "synced"
-"""Key under which the journal keeps that the books once began with what the venue stated."""
 FOREIGN: Final = "venue"
 """Origin of orders that were not decided here."""
 
@@ -107,9 +105,11 @@ def settle(post: Post, said: Statement, adopt: str, now: int) -> ReconcileReport
 
 def _know(post: Post, said: Statement, now: int) -> None:
     """The account is known, and new risk may be taken, once both positions and balance were stated."""
-    if said.positions is not None and not post.synced:
+    if said.positions is not None:
         post.synced = True
-        post.executor.journal.put_state(SYNCED, now)
+        if not post.began_ns:
+            post.began_ns = now
+            post.executor.journal.put_state(BEGAN, now)
     if said.balance is not None:
         post.balance = said.balance
     if post.synced and post.balance is not None:
@@ -200,7 +200,6 @@ def _plan(
     mismatches: list[Mismatch] = []
     if stated is None:
         return entries, mismatches
-    first = SYNCED not in post.parts.state.recovered.state and not post.synced
     known = {(p.symbol, p.position_side): p.qty for p in post.account.positions()}
     for key in sorted(known.keys() | stated.keys()):
         ours, theirs = known.get(key, ZERO), stated.get(key)
@@ -208,7 +207,7 @@ def _plan(
         if ours == observed:
             continue
         untouched = key not in known and not any(o.origin != FOREIGN for o in post.account.open_orders(key[0]))
-        if adopt or (first and untouched):
+        if adopt or (untouched and not post.began_ns):
             entries.append(_entry(post, key, observed - ours, theirs, len(entries), now))
         else:
             kind = MismatchKind.POSITION_NONZERO_UNEXPECTED
