@@ -203,7 +203,9 @@ class Desk:
         self.keeper: Gatekeeper | None = None
 
     def open(self, *, ready: bool = True, **more) -> Gatekeeper:
-        settings = {"plugins.warm_up.seconds": 0, "engine.visibility_lag_ms": 2000, **more.pop("overrides", {})}
+        settings = more.pop("overrides", {})
+        if isinstance(settings, dict):
+            settings = {"plugins.warm_up.seconds": 0, "engine.visibility_lag_ms": 2000, **settings}
         given = {"data_dir": self.folder, "clock": self.clock, "overrides": settings, **more}
         self.keeper = keeper = Gatekeeper.from_settings(**given)
         if ready:
@@ -224,6 +226,15 @@ class Desk:
     def close(self) -> None:
         if self.keeper is not None:
             self.keeper.close()
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory):
+    """One for tests that change nothing."""
+    made = Desk(tmp_path_factory.mktemp("standing") / "state")
+    made.open()
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -225,14 +225,15 @@ def instrument_from_ccxt(market: Mapping[str, Any], *, precision_mode: int = TIC
     name = given.get("id") if isinstance(given, Mapping) else None
     if not isinstance(name, str):
         raise ConfigError("that is no market of ccxt: give one of exchange.markets.values()")
-    if market.get("inverse") or market.get("option") or market.get("contractSize") not in {None, 1}:
+    size = market.get("contractSize")
+    if market.get("inverse") or market.get("option") or (size is not None and size != 1):
         raise ConfigError(f"{name}: only linear markets whose quantities are in base units can be used")
     info = market.get("info")
     try:
         if isinstance(info, Mapping) and isinstance(info.get("filters"), list):
             return _from_entry(info, "ccxt", 0)
         return _from_limits(name, market, precision_mode)
-    except (KeyError, TypeError, ArithmeticError, ValueError, InputError) as error:
+    except (AttributeError, KeyError, TypeError, ArithmeticError, ValueError, InputError) as error:
         raise ConfigError(f"the market {name} lacks or spoils {error}; call load_markets again") from error
 
 

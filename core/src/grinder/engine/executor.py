@@ -121,7 +121,7 @@ class Executor:
     def _decide_now(self, proposal: OrderIntent, refusal: str = "") -> Ruling:
         before = self.journal.pending
         ruling = self._decide(proposal, self._clock.now_ns())
-        if refusal and ruling.decision.allowed:
+        if refusal and ruling.decision.allowed and ruling.decision.risk is Risk.INCREASE:
             self._withdraw(ruling)
             ruling = self.path.refuse(ruling, refusal, "journal")
         written = [self._write(ruling)]

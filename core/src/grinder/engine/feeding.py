@@ -25,12 +25,27 @@ from grinder.types import (
 
 ZERO: Final = Decimal(0)
 FIELDS: Final[dict[type, dict[str, type]]] = {
-    BookSnapshot: {"exchange_ns": int, "last_id": int},
-    BookDelta: {"exchange_ns": int, "first_id": int, "last_id": int, "prev_id": int},
-    TopOfBook: {"exchange_ns": int, "update_id": int, "bid": str, "bid_qty": str, "ask": str, "ask_qty": str},
-    Trade: {"exchange_ns": int, "trade_id": int, "price": str, "qty": str, "taker": Side},
-    MarkPrice: {"exchange_ns": int, "mark": str, "index": str, "funding_rate": str, "next_funding_ns": int},
-    FeedStatus: {"connected": bool, "detail": str},
+    BookSnapshot: {"local_ns": int, "exchange_ns": int, "last_id": int},
+    BookDelta: {"local_ns": int, "exchange_ns": int, "first_id": int, "last_id": int, "prev_id": int},
+    TopOfBook: {
+        "local_ns": int,
+        "exchange_ns": int,
+        "update_id": int,
+        "bid": str,
+        "bid_qty": str,
+        "ask": str,
+        "ask_qty": str,
+    },
+    Trade: {"local_ns": int, "exchange_ns": int, "trade_id": int, "price": str, "qty": str, "taker": Side},
+    MarkPrice: {
+        "local_ns": int,
+        "exchange_ns": int,
+        "mark": str,
+        "index": str,
+        "funding_rate": str,
+        "next_funding_ns": int,
+    },
+    FeedStatus: {"local_ns": int, "connected": bool, "detail": str},
 }
 
 

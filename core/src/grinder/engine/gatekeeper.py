@@ -9,17 +9,16 @@ from typing import Any, Self
 
 import msgspec
 
-from grinder.clock import Clock, LiveClock, ManualClock, measure_ns
+from grinder.clock import Clock, LiveClock, measure_ns
 from grinder.decisions import Decision
 from grinder.engine.closing import RunFacts, plugin_rows, summarise
 from grinder.engine.feeding import Feeding
-from grinder.engine.instance import as_instruments, as_overrides, log_fault, open_post
+from grinder.engine.instance import as_instruments, as_overrides, as_path, check_clock, log_fault, open_post
 from grinder.engine.numbers import Number, text
 from grinder.engine.plugins import Hosted, load_gates
 from grinder.engine.post import Post
 from grinder.engine.reporting import Reporting
 from grinder.engine.statement import settle, statement
-from grinder.errors import ConfigError
 from grinder.evidence.summary import PluginRow
 from grinder.exchange import VenueOrder, VenuePosition
 from grinder.instruments import Instrument
@@ -99,7 +98,7 @@ class Gatekeeper(Feeding, Reporting):
         Args:
             config: a settings file; it holds over the profile. None for the profile alone.
             data_dir: state of this instance; one process has it at a time.
-            profile: settings to start from; None takes what the other sources say, else ``paper``.
+            profile: where settings start from; None takes what the other sources say, else ``paper``.
             overrides: settings that hold over all others, as ``{"a.b": value}`` or as ``["a.b=value"]``.
             secrets_dir: folder of files that hold one secret each.
             out: where records go; None for the data directory.
@@ -111,19 +110,18 @@ class Gatekeeper(Feeding, Reporting):
             ConfigError: settings, arguments, plugins or a named file are wrong. Nothing has been started.
             StateError: the data directory is in use, damaged, or of something else.
         """
-        if seed is not None and not isinstance(clock, ManualClock):
-            raise ConfigError("seed repeats client ids, which a live clock must never do: leave it out, or replay")
+        check_clock(clock, seed)
         sources = Sources.load(
             profile=profile,
-            config=None if config is None else Path(config),
+            config=None if config is None else as_path("config", config),
             overrides=as_overrides(overrides),
-            secrets_dir=None if secrets_dir is None else Path(secrets_dir),
+            secrets_dir=None if secrets_dir is None else as_path("secrets_dir", secrets_dir),
         )
         log = program_logger(sources.part("log", LogSettings).level)
         loaded = load_gates(sources, on_fault=partial(log_fault, log))
         known = as_instruments(instruments, loaded.settings.symbols)
-        where = Path(data_dir)
-        place = Path(out) if out is not None else where
+        where = as_path("data_dir", data_dir)
+        place = where if out is None else as_path("out", out)
         post = open_post(loaded, where, place, instruments=known, clock=clock or LiveClock(), seed=seed, log=log)
         return cls(post, loaded, out=place, seed=seed or 0)
 

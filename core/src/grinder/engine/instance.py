@@ -110,6 +110,31 @@ def log_fault(log: FilteringBoundLogger, plugin: str, hook: str, error: BaseExce
     log.error("PLUGIN_FAULT", plugin=plugin, hook=hook, error=f"{type(error).__name__}: {error}")
 
 
+def check_clock(clock: object, seed: object) -> None:
+    """Whether a clock is one, and a seed goes with it.
+
+    Raises:
+        ConfigError: they do not fit.
+    """
+    if clock is not None and not callable(getattr(clock, "now_ns", None)):
+        raise ConfigError(f"clock was {type(clock).__name__}, must have now_ns(), as LiveClock and ManualClock do")
+    if seed is not None and type(seed) is not int:
+        raise ConfigError(f"seed was {seed!r:.60}, must be an int")
+    if seed is not None and not isinstance(clock, ManualClock):
+        raise ConfigError("seed repeats client ids, which must never happen live: leave it out, or give a ManualClock")
+
+
+def as_path(name: str, given: object) -> Path:
+    """A path.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if not isinstance(given, str | Path) or not str(given):
+        raise ConfigError(f"{name} was {given!r:.60}, must be a path")
+    return Path(given)
+
+
 def as_overrides(given: object) -> list[str]:
     """Settings as ``--set`` takes them.
 

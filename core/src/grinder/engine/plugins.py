@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from types import ModuleType
 from typing import Any
@@ -95,7 +95,7 @@ def load_gates(sources: Sources, *, on_fault: Any = None) -> Hosted:
         ConfigError: settings are wrong, or something that they name is missing.
         PluginError: something that they enable is refused.
     """
-    found = _Found(sources)
+    found = _Found(sources, {sources.strategy})
     host, reasons = found.host(None, on_fault)
     settings = found.settings(host.models(), {})
     host.bind({name: settings.plugins.get(name) for name in host.models()})
@@ -103,15 +103,15 @@ def load_gates(sources: Sources, *, on_fault: Any = None) -> Hosted:
 
 
 class _Found:
-    """What is installed, and what the sources want of it."""
+    """What is installed, and what the sources want of it; ``unused`` strategies need not be installed."""
 
-    def __init__(self, sources: Sources) -> None:
+    def __init__(self, sources: Sources, unused: Collection[str] = ()) -> None:
         self._sources = sources
         self._first = sources.part("host", HostSettings)
         self._policies = sources.part("policies", PoliciesSettings)
         self.lists: dict[str, Any] = {"allow": self._first.allow, "deny": self._first.deny}
         self._plugins = discover(PLUGINS, plugins_dir=self._first.plugins_dir)
-        self._strategies = {record.name for record in discover(STRATEGIES)}
+        self._strategies = {record.name for record in discover(STRATEGIES)} | set(unused)
         names = {record.name for record in (*self._plugins, *discover(EXCHANGES))}
         self._installed = names | self._strategies
         self.core = sources.settings(compose({}, {}, installed=self._installed))

@@ -76,7 +76,11 @@ class Reporting:
             self._post.settle(Unknown(client_id, text("cause", cause), now))
 
     def cancelled(self, client_id: str, reason: str = "user") -> None:
-        """The order rests no longer; its fills are reported apart. Reason ``expired`` where the venue ended it."""
+        """The order rests no longer; reason ``expired`` where the venue ended it by itself.
+
+        Fills that come afterwards are late ones. Where the venue's answer says how much was filled, report what was
+        ``found`` instead: the order is final when its fills are here.
+        """
         with self._post.door:
             now, _ = self._about(client_id)
             self._post.settle(Cancelled(client_id, text("reason", reason), now))

@@ -111,6 +111,13 @@ class Sources:
         """
         return tuple(name for name in keys(self._layers, "plugins") if self._enabled(name))
 
+    @property
+    def strategy(self) -> str:
+        """Name of the strategy; its settings stand among those of plugins, whether or not it is installed."""
+        leaf = find(self._layers, ("strategy",))
+        value = leaf.value if leaf is not None else Settings.model_fields["strategy"].default
+        return value.value if isinstance(value, Text) else str(value)
+
     def part(self, key: str, model: type[ModelT]) -> ModelT:
         """One top-level group alone, validated: what must be known before plugins are.
 
