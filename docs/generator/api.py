@@ -1,8 +1,9 @@
-"""The public API: every name that plugins, exchanges, policies and strategies may import."""
+"""The public API: every name that plugins, exchanges, policies, strategies and programs may import."""
 
 from __future__ import annotations
 
 import ast
+import enum
 import inspect
 from collections.abc import Iterator
 from importlib import import_module
@@ -11,12 +12,20 @@ from typing import Any
 
 import grinder
 from generator.markdown import code, first_line, page, table
+from grinder import Gatekeeper
 from grinder.host.discovery import DISTRIBUTION_PREFIX, PLUGINS
 from grinder.host.loading import EXTENSION_PARTS
 
 INTRO = """
-`from grinder import …` is all that plugins, exchanges, policies and strategies import; these are all the names.
+`from grinder import …` is all that plugins, exchanges, policies, strategies and programs import; these are all the
+names.
 They are loaded when they are first used. Everything else in the package may change without notice.
+"""
+
+KEEPER = """
+## Calls of a gatekeeper
+
+[How to use it](../how-to/your-own-bot.md). Wrong arguments raise `CallError`, and change nothing.
 """
 
 GROUPS = """
@@ -31,6 +40,7 @@ Plugins and strategies share one space of names, since their settings are both u
 def build() -> str:
     """The page."""
     rows = ((code(name), _kind(getattr(grinder, name)), _meaning(name)) for name in grinder.__all__)
+    calls = ((code(_signature(name)), _meaning_of(name)) for name in _calls(Gatekeeper))
     groups = [(code(PLUGINS), "implementations of [hooks](hooks.md)", code(DISTRIBUTION_PREFIX[PLUGINS] + "*"))]
     groups += [
         (code(group), ", ".join(code(part) for part in parts), code(DISTRIBUTION_PREFIX[group] + "*"))
@@ -41,9 +51,32 @@ def build() -> str:
         "Public API",
         INTRO,
         table(("name", "what", "meaning"), rows),
+        KEEPER,
+        table(("call", "effect"), calls),
         GROUPS,
         table(("group", "what the module has", "usual distribution name"), groups),
     )
+
+
+def _calls(owner: type) -> list[str]:
+    """The public methods of a class, its bases' among them."""
+    return [name for name, _ in inspect.getmembers(owner, callable) if not name.startswith("_")]
+
+
+def _signature(name: str) -> str:
+    """A call as it is written, without types."""
+    parts = []
+    for each in inspect.signature(getattr(Gatekeeper, name)).parameters.values():
+        if each.kind is inspect.Parameter.KEYWORD_ONLY and "*" not in parts:
+            parts.append("*")
+        if each.name != "self":
+            default = str(each.default) if isinstance(each.default, enum.Enum) else repr(each.default)
+            parts.append(each.name if each.default is inspect.Parameter.empty else f"{each.name}={default}")
+    return f"{name}({', '.join(parts)})"
+
+
+def _meaning_of(name: str) -> str:
+    return first_line(getattr(Gatekeeper, name).__doc__)
 
 
 def _kind(value: Any) -> str:

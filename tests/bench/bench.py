@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import chain_bench
+import keeper_bench
 import peers
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -175,11 +176,18 @@ def p8() -> list[dict]:
     ]  # fmt: skip
 
 
+def g1() -> list[dict]:
+    """One order through ``Gatekeeper.check``, against the engine's own path."""
+    figures = keeper_bench.measure()
+    more = {name: round(value, 1) for name, value in figures.items() if name not in {"check_us", "engine_us"}}
+    return [line("G1", "Gatekeeper.check, six gates (us)", figures["check_us"], figures["engine_us"], 1.2, **more)]
+
+
 def main() -> None:
     """Run the benchmarks named on the command line, or all."""
     wanted = {name.upper() for name in sys.argv[1:]}
     rows = []
-    for job in (p1, p3, p4, p5, p6, p8, f1, p9):
+    for job in (p1, p3, p4, p5, p6, p8, f1, p9, g1):
         if wanted and job.__name__.upper() not in wanted:
             continue
         for row in job():

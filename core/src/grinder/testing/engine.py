@@ -180,8 +180,8 @@ def _loaded(sources: Sources, step: Step, exchange: FakeExchange) -> Loaded:
         settings,
         host,
         reasons,
-        cast("Any", SimpleNamespace(create=lambda *_: _Script(step))),
-        {"paper": cast("Any", SimpleNamespace(create=lambda _: exchange))},
         PolicySet(policies[0], policies[1], policies[2], settings),
         (),
+        cast("Any", SimpleNamespace(create=lambda *_: _Script(step))),
+        {"paper": cast("Any", SimpleNamespace(create=lambda _: exchange))},
     )
