@@ -11,6 +11,7 @@ from decimal import Decimal, getcontext, localcontext
 import pytest
 
 from grinder import (
+    BookSnapshot,
     CallError,
     Gatekeeper,
     IntentKind,
@@ -139,6 +140,16 @@ def test_an_order_never_reported_back_counts_in_flight(desk, place):
     assert keeper.check(place.sell(reduce_only=True)).allowed, "what reduces gets out"
     keeper.accepted(sent.client_id, "v2")
     keeper.abandoned(keeper.open_orders(SYMBOL)[0].client_id)
+
+
+def test_plain_quotes_hold_over_the_events_that_came_before(desk):
+    keeper = desk.open()
+    now = desk.clock.now_ns()
+    keeper.on_market(BookSnapshot(SYMBOL, now, now, 10**12, [("50000.0", "1")], [("50000.1", "1")]))
+    keeper.quote(SYMBOL, 60000, 1, 60001, 1)
+    assert keeper._post.market.view(SYMBOL).bid == 60000
+    keeper.book(SYMBOL, [(55000, 1)], [(55001, 1)])
+    assert keeper._post.market.view(SYMBOL).bid == 55000
 
 
 # Outcomes.
@@ -360,7 +371,9 @@ def test_a_fill_of_an_order_that_ended_before_the_restart_is_ours(desk, place):
     keeper.rejected(decision.client_id, "-2019", "margin")
     desk.close()
     keeper = desk.open()
-    assert fill(keeper, decision)
+    assert fill(keeper, decision, qty="0.004")
+    (order,) = keeper.open_orders()
+    assert (order.state, order.remaining) == (OrderState.PARTIAL, Decimal("0.006")), "the fill proves it was accepted"
     desk.close()
     with Reader.open(desk.folder) as journal:
         (booked,) = journal.fills()
