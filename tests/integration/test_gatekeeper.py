@@ -26,6 +26,8 @@ from grinder import (
     Side,
     StateError,
     TradingState,
+    Trigger,
+    TriggerKind,
     VenueOrder,
     VenuePosition,
 )
@@ -267,6 +269,32 @@ def test_an_amendment_that_was_not_sent_is_abandoned(desk, place):
     keeper.check(place.buy("0.03", kind=IntentKind.AMEND, target=order.client_id))
     keeper.abandoned(order.client_id)
     assert keeper.open_orders()[0].remaining == Decimal("0.01")
+
+
+def test_a_conditional_order_fires(desk, place):
+    keeper = desk.open()
+    stop = keeper.check(place.buy(price="61010", trigger=Trigger(TriggerKind.STOP, Decimal(61000))))
+    assert (stop.allowed, stop.intent.trigger.price) == (True, Decimal(61000))
+    keeper.accepted(stop.client_id, "a1")
+    keeper.triggered(stop.client_id, "o1")
+    assert keeper.open_orders()[0].trigger is None
+    assert fill(keeper, stop, client_id="", venue_order_id="o1")
+
+
+def test_a_liquidation_counts_and_the_symbol_only_reduces(desk, place):
+    keeper = desk.open()
+    fill(keeper, keeper.check(place.buy()))
+    keeper.check(place.buy())  # in flight: what the venue does by itself is told from it all the same
+    assert keeper.filled(trade_id="x", symbol=SYMBOL, side="SELL", price=1, qty="0.01", cause="LIQUIDATION")
+    assert keeper.position(SYMBOL).qty == 0
+    assert keeper.status().symbols == {SYMBOL: TradingState.REDUCE_ONLY}
+
+
+def test_funding_counts_once(desk):
+    keeper = desk.open()
+    for _ in range(2):
+        keeper.paid(payment_id="f1", symbol=SYMBOL, amount="-0.5")
+    assert keeper._post.account.balance == Decimal("9999.5")
 
 
 # What the venue holds.

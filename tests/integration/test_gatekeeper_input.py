@@ -193,7 +193,7 @@ def test_fills_that_make_no_sense(fresh, place):
         ({"fee_asset": None}, "fee_asset was"),
         ({"ts_ns": 1_700_000_000_000}, "multiply ms"),
         ({"venue_order_id": 7}, "venue_order_id was"),
-        ({"position_side": "up", "client_id": "", "venue_order_id": ""}, "report the trade again"),
+        ({"client_id": "", "venue_order_id": ""}, "report the trade again"),
     ]
     client_id = fresh.check(place.buy()).client_id
     given = {"trade_id": "1", "symbol": SYMBOL, "side": "buy", "price": 60000, "qty": "0.01", "client_id": client_id}
@@ -202,6 +202,19 @@ def test_fills_that_make_no_sense(fresh, place):
     assert fresh.filled(**given)
     wrong_leg = {**given, "trade_id": "2", "client_id": "", "position_side": "up"}
     assert "position_side was" in refused(fresh, fresh.filled, **wrong_leg)
+
+
+def test_payments_that_make_no_sense(keeper):
+    given = {"payment_id": "1", "symbol": SYMBOL, "amount": 1}
+    for changes, said in (
+        ({"payment_id": ""}, "payment_id was empty"),
+        ({"symbol": "X"}, "symbol 'X'"),
+        ({"amount": "NaN"}, "amount was"),
+        ({"kind": "TIP"}, "kind was"),
+        ({"ts_ns": 5}, "multiply ms"),
+        ({"asset": 5}, "asset was"),
+    ):
+        assert said in refused(keeper, keeper.paid, **{**given, **changes})
 
 
 def test_statements_that_make_no_sense(keeper):

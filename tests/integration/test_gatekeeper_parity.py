@@ -21,7 +21,9 @@ from grinder import (
     ManualClock,
     MarketEvent,
     OrderIntent,
+    Paid,
     Rejected,
+    Triggered,
     Unknown,
 )
 from grinder.engine.executor import Executor
@@ -84,7 +86,7 @@ def fills(out: Path) -> list[dict]:
     return [row | {"account": ""} for row in rows]
 
 
-def report(keeper: Gatekeeper, update: Update) -> None:
+def report(keeper: Gatekeeper, update: Update) -> None:  # noqa: C901 - one case for each update
     match update:
         case ExchangeSnapshot():
             keeper.sync(balance=update.balance, positions=update.positions or ())
@@ -101,9 +103,15 @@ def report(keeper: Gatekeeper, update: Update) -> None:
         case Unknown():
             keeper.unknown(update.client_id, update.cause)
         case Filled(fill):
-            known = {"fee": fill.fee, "fee_asset": fill.fee_asset, "maker": fill.maker, "ts_ns": fill.exchange_ns}
+            known = {"fee": fill.fee, "fee_asset": fill.fee_asset, "maker": fill.maker, "ts_ns": fill.exchange_ns,
+                     "cause": fill.cause}  # fmt: skip
             keeper.filled(trade_id=fill.trade_id, symbol=fill.symbol, side=fill.side, price=fill.price, qty=fill.qty,
                           client_id=fill.client_id, **known)  # fmt: skip
+        case Triggered():
+            keeper.triggered(update.client_id, update.venue_order_id)
+        case Paid(payment):
+            keeper.paid(payment_id=payment.payment_id, symbol=payment.symbol, amount=payment.amount, kind=payment.kind,
+                        asset=payment.asset, ts_ns=payment.at_ns)  # fmt: skip
         case _:
             raise AssertionError(update)
 

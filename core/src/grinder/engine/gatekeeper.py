@@ -11,6 +11,7 @@ import msgspec
 
 from grinder.clock import Clock, LiveClock, measure_ns
 from grinder.decisions import Decision
+from grinder.engine.booking import Booking
 from grinder.engine.closing import RunFacts, plugin_rows, summarise
 from grinder.engine.feeding import Feeding
 from grinder.engine.instance import as_instruments, as_overrides, as_path, check_clock, log_fault, open_post
@@ -62,7 +63,7 @@ class GatekeeperStatus(msgspec.Struct, frozen=True, kw_only=True):
     plugins: Mapping[str, str]
 
 
-class Gatekeeper(Feeding, Reporting):
+class Gatekeeper(Feeding, Reporting, Booking):
     """Decides orders that a program sends by itself: the gates, limits, journal and records of a run, without its loop.
 
     The program feeds market data, asks ``check`` before each order, sends what was allowed under the decision's
@@ -128,9 +129,9 @@ class Gatekeeper(Feeding, Reporting):
     def check(self, order: OrderIntent) -> Decision:
         """Decide one order; the decision is recorded, and durable, when this returns.
 
-        Send it only if the decision is ``allowed``: with its ``qty``, which may be smaller than what was asked for, its
-        ``price``, its ``reduce_only`` flag and its ``client_id`` as the venue's client order id, and
-        ``decision.intent.tif``. Never send it twice. For a cancel or an amendment ``target`` is the intent id or the
+        Send it only if the decision is ``allowed``, and never twice: with its ``qty``, which may be smaller than what
+        was asked for, its ``price``, its ``reduce_only`` flag, its ``client_id`` as the venue's client order id, and
+        ``tif`` and ``trigger`` of ``decision.intent``. For a cancel or an amendment ``target`` is the intent id or the
         client id of the order meant. An order that makes no sense is a decision, too, and no exception.
         """
         post = self._post

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
-from typing import Final, TypeAlias
+from enum import StrEnum
+from typing import Final, TypeAlias, TypeVar
 
 from grinder.errors import CallError
 from grinder.journal.ledger import sensible
@@ -11,6 +12,8 @@ from grinder.types import Side
 
 Number: TypeAlias = str | int | float | Decimal
 """A price or quantity as programs have it; floats are taken by their shortest text."""
+
+EnumT = TypeVar("EnumT", bound=StrEnum)
 
 LONGEST: Final = 300
 """Characters of a text that a record keeps."""
@@ -66,16 +69,25 @@ def text(name: str, value: object, *, empty: bool = True) -> str:
     return value[:LONGEST].encode("utf-8", "backslashreplace").decode()
 
 
+def member(name: str, kind: type[EnumT], value: object) -> EnumT:
+    """A member of an enumeration, as such or by its name in any case.
+
+    Raises:
+        CallError: it is none.
+    """
+    try:
+        return kind(str(value).upper())
+    except ValueError:
+        raise CallError(f"{name} was {value!r:.60}, must be one of {', '.join(kind)}") from None
+
+
 def side_of(value: object) -> Side:
     """A side, as ``Side`` or as ``buy``, ``SELL`` and the like.
 
     Raises:
         CallError: it is neither.
     """
-    try:
-        return Side(str(value).upper())
-    except ValueError:
-        raise CallError(f"side was {value!r:.60}, must be BUY or SELL") from None
+    return member("side", Side, value)
 
 
 def moment(name: str, value: int | None, now: int) -> int:

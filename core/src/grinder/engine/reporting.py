@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from grinder.engine.account import moved
-from grinder.engine.numbers import Number, moment, number, side_of, text
+from grinder.engine.numbers import Number, member, number, text
 from grinder.engine.post import Post
 from grinder.errors import CallError
-from grinder.exchange import Accepted, Amended, Cancelled, CancelRejected, Filled, Found, NotFound, Rejected, Unknown
-from grinder.types import Fill, OpenOrder, OrderState, PositionSide, Side
+from grinder.exchange import (
+    Accepted,
+    Amended,
+    Cancelled,
+    CancelRejected,
+    Found,
+    NotFound,
+    Rejected,
+    Triggered,
+    Unknown,
+)
+from grinder.types import OpenOrder, OrderState
 
 MAX_CODES = 1000
 """Different codes of rejections that are counted; others count together."""
@@ -91,6 +101,14 @@ class Reporting:
             now, _ = self._about(client_id)
             self._post.settle(CancelRejected(client_id, text("code", code), text("detail", detail), now))
 
+    def triggered(self, client_id: str, venue_order_id: str = "") -> None:
+        """A conditional order has fired: it is a plain one from now on, perhaps under another id of the venue's."""
+        with self._post.door:
+            now, order = self._about(client_id)
+            venue_order_id = text("venue_order_id", venue_order_id)
+            self._post.name(order.symbol, venue_order_id, client_id)
+            self._post.settle(Triggered(client_id, venue_order_id, now))
+
     def amended(self, client_id: str, *, qty: Number, price: Number) -> None:
         """The venue changed the order to this whole quantity and price."""
         with self._post.door:
@@ -105,10 +123,7 @@ class Reporting:
         """
         with self._post.door:
             _, order = self._about(client_id)
-            try:
-                state = OrderState(str(state).upper())
-            except ValueError:
-                raise CallError(f"state was {state!r:.60}, must be one of {', '.join(OrderState)}") from None
+            state = member("state", OrderState, state)
             if state in {OrderState.INTENT, OrderState.SENT, OrderState.UNKNOWN, OrderState.ABSENT}:
                 raise CallError(f"state {state} is nothing that a venue says; report unknown or absent instead")
             filled = number("filled_qty", filled_qty, least=order.qty * 0)
@@ -133,84 +148,6 @@ class Reporting:
             post.settle(NotFound(client_id))
             return post.order(client_id).state is OrderState.ABSENT
 
-    def filled(
-        self,
-        *,
-        trade_id: str,
-        symbol: str,
-        side: Side | str,
-        price: Number,
-        qty: Number,
-        client_id: str = "",
-        venue_order_id: str = "",
-        fee: Number = 0,
-        fee_asset: str = "",
-        maker: bool = False,
-        position_side: PositionSide | str = PositionSide.BOTH,
-        ts_ns: int | None = None,
-    ) -> bool:
-        """An execution, named by the venue's trade id; it counts once, however often it is reported.
-
-        The order is named by ``client_id`` or ``venue_order_id``. A fill of an order that is final or not ours counts,
-        too, and from then on its symbol only reduces until a clean ``sync``; unless it is not ours and older than the
-        first ``sync``, which contains it.
-
-        Args:
-            trade_id: unique per symbol on the venue.
-            symbol: the venue's own.
-            side: of our order.
-            price: in quote units.
-            qty: in base units.
-            client_id: of the decision.
-            venue_order_id: as given to ``accepted``.
-            fee: what was paid; negative for a rebate.
-            fee_asset: what it was paid in; the quote asset unless given.
-            maker: whether our order rested.
-            position_side: in hedge mode, the leg.
-            ts_ns: when the venue says it happened.
-
-        Returns:
-            Whether it is new.
-
-        Raises:
-            CallError: its order cannot be told yet, since orders of the symbol are unresolved; report it again then.
-        """
-        post = self._post
-        with post.door:
-            now = post.tick()
-            venue, account = post.names
-            post.symbol(symbol)
-            trade_id = text("trade_id", trade_id, empty=False)
-            if post.executor.settlement.ledger.knows((venue, account, symbol, trade_id)):
-                post.executor.tally.duplicate_fills += 1
-                return False
-            order = self._filled_order(symbol, trade_id, client_id, venue_order_id)
-            happened = moment("ts_ns", ts_ns, now)
-            if order is None and happened < post.began_ns:
-                return False  # the venue's first statement contains it
-            fill = Fill(
-                route=post.parts.route,
-                venue=venue,
-                account=account,
-                symbol=symbol,
-                position_side=_leg(position_side) if order is None else order.position_side,
-                trade_id=trade_id,
-                client_id=order.client_id if order is not None else text("client_id", client_id),
-                intent_id=order.intent_id if order is not None else "",
-                side=side_of(side),
-                price=number("price", price, above_zero=True),
-                qty=number("qty", qty, above_zero=True),
-                fee=number("fee", fee),
-                fee_asset=text("fee_asset", fee_asset) or post.instruments[symbol].quote,
-                maker=bool(maker),
-                exchange_ns=happened,
-                local_ns=now,
-            )
-            _check_order(fill, order)
-            post.last_fill_ns[symbol] = max(post.last_fill_ns.get(symbol, 0), fill.exchange_ns)
-            post.settle(Filled(fill))
-            return True
-
     def unknown_orders(self) -> tuple[OpenOrder, ...]:
         """Orders to ask the venue about: of unknown outcome, or working when an earlier process ended.
 
@@ -228,32 +165,3 @@ class Reporting:
     def _about(self, client_id: str) -> tuple[int, OpenOrder]:
         now = self._post.tick()
         return now, self._post.order(client_id)
-
-    def _filled_order(self, symbol: str, trade_id: str, client_id: str, venue_order_id: str) -> OpenOrder | None:
-        """The order of a fill; None when it is not ours."""
-        post = self._post
-        text("venue_order_id", venue_order_id)
-        known = client_id or post.venue_ids.get((symbol, venue_order_id), "")
-        if known:
-            return post.find(known)
-        unresolved = post.unresolved(symbol)
-        if unresolved:
-            raise CallError(
-                f"trade {trade_id} is of order {venue_order_id!r}, and orders of {symbol} have no venue id yet, such "
-                f"as {unresolved[0].client_id}: find out what became of them, report it, then report the trade again"
-            )
-        return None
-
-
-def _leg(value: object) -> PositionSide:
-    try:
-        return PositionSide(str(value).upper())
-    except ValueError:
-        raise CallError(f"position_side was {value!r:.60}, must be BOTH, LONG or SHORT") from None
-
-
-def _check_order(fill: Fill, order: OpenOrder | None) -> None:
-    """A fill that contradicts its order is a mistake of the program, not of the venue."""
-    if order is not None and (order.symbol, order.side) != (fill.symbol, fill.side):
-        said, known = f"{fill.side} {fill.symbol}", f"{order.side} {order.symbol}"
-        raise CallError(f"trade {fill.trade_id} is {said}, but its order {order.client_id} is {known}")

@@ -189,6 +189,7 @@ def _foreign(post: Post, order: VenueOrder) -> OpenOrder:
         post.parts.route,
         FOREIGN,
         0,
+        order.trigger,
     )
 
 
