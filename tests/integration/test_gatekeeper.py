@@ -213,6 +213,20 @@ def test_an_unknown_order_counts_until_absence_is_proven_twice(desk, place):
     assert keeper.open_orders() == ()
 
 
+def test_an_order_held_for_absent_that_is_found_counts_again(desk, place):
+    keeper = desk.open()
+    decision = keeper.check(place.buy())
+    keeper.unknown(decision.client_id, "timeout")
+    keeper.absent(decision.client_id)
+    desk.tick(3)
+    keeper.unknown_orders()
+    assert keeper.absent(decision.client_id)
+    desk.close()
+    keeper = desk.open()
+    keeper.found(decision.client_id, state="open", filled_qty=0, venue_order_id="3")
+    assert [order.state for order in keeper.open_orders()] == [OrderState.OPEN]
+
+
 def test_an_order_in_flight_cannot_be_absent(desk, place):
     keeper = desk.open()
     decision = keeper.check(place.buy())
@@ -339,6 +353,15 @@ def test_open_orders_of_others_count(desk, place):
     assert keeper.check(place.sell("0.02")).risk is Risk.INCREASE, "both could trade"
     keeper.sync(positions=held("0.02"), open_orders=[])
     assert keeper.check(place.sell("0.02")).risk is Risk.INCREASE, "our own first one is in flight"
+
+
+def test_a_fill_of_an_open_order_of_others_uses_it_up(desk):
+    keeper = desk.open()
+    other = VenueOrder(SYMBOL, "web_1", "4", Side.SELL, Decimal(61000), Decimal("0.02"), Decimal(0))
+    keeper.sync(positions=[], open_orders=[other])
+    assert keeper.filled(trade_id="1", symbol=SYMBOL, side="sell", price=61000, qty="0.02", venue_order_id="4")
+    assert keeper.open_orders() == ()
+    assert keeper.position(SYMBOL).qty == Decimal("-0.02")
 
 
 def test_an_order_that_rests_no_longer_has_to_be_asked_for(desk, place):

@@ -79,9 +79,7 @@ class Booking:
                 venue=venue,
                 account=account,
                 symbol=symbol,
-                position_side=member("position_side", PositionSide, position_side)
-                if order is None
-                else order.position_side,
+                position_side=leg if order is None else order.position_side,
                 trade_id=trade_id,
                 client_id=order.client_id if order is not None else text("client_id", client_id),
                 intent_id=order.intent_id if order is not None else "",

@@ -36,7 +36,7 @@ class Post:
     Attributes:
         venue_ids: client order id by (symbol, the venue's order id), of orders that may still be filled.
         synced: whether positions have been stated since the start.
-        balance: as last stated; None before.
+        balance: as stated before positions were; else None.
         began_ns: when the books began with the venue's first statement; 0 before.
         last_fill_ns: venue time of the latest fill by symbol.
     """

@@ -122,14 +122,15 @@ class Reporting:
         While fills are missing of what it says was filled, the order stays in doubt, at its worst case.
         """
         with self._post.door:
-            _, order = self._about(client_id)
+            now, order = self._about(client_id)
             state = member("state", OrderState, state)
             if state in {OrderState.INTENT, OrderState.SENT, OrderState.UNKNOWN, OrderState.ABSENT}:
                 raise CallError(f"state {state} is nothing that a venue says; report unknown or absent instead")
             filled = number("filled_qty", filled_qty, least=order.qty * 0)
             venue_order_id = text("venue_order_id", venue_order_id)
             self._post.name(order.symbol, venue_order_id, client_id)
-            self._post.settle(Found(client_id, venue_order_id, state, filled))
+            revived = (Accepted(client_id, venue_order_id, now),) if order.state is OrderState.ABSENT else ()
+            self._post.settle(*revived, Found(client_id, venue_order_id, state, filled))
 
     def absent(self, client_id: str) -> bool:
         """The venue does not know the order: not by its id, not among open orders, and no trade is of it.

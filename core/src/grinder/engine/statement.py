@@ -142,7 +142,9 @@ def _take_orders(post: Post, orders: tuple[VenueOrder, ...], updates: list[Updat
     for order in orders:
         known = post.find(order.client_id)
         if known is None:
-            post.account.put(_foreign(post, order))
+            foreign = _foreign(post, order)
+            post.account.put(foreign)
+            post.name(order.symbol, order.venue_order_id, foreign.client_id)
             if is_ours(order.client_id, post.parts.state.recovered.tag):
                 mismatches.append(_mismatch(MismatchKind.ORDER_EXISTS_UNEXPECTED, order, "no such order", "open"))
             continue
