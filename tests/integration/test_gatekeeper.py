@@ -364,6 +364,22 @@ def test_a_fill_of_an_open_order_of_others_uses_it_up(desk):
     assert keeper.position(SYMBOL).qty == Decimal("-0.02")
 
 
+def test_an_amendment_that_a_killed_process_never_heard_of_is_taken_from_the_statement(desk, place):
+    keeper = desk.open()
+    order = keeper.check(place.buy())
+    keeper.accepted(order.client_id, "1")
+    keeper.check(place.buy("0.03", kind=IntentKind.AMEND, target=order.client_id))
+    stated = VenueOrder(SYMBOL, order.client_id, "1", Side.BUY, Decimal(59990), Decimal("0.01"), Decimal(0))
+    keeper.sync(positions=[], open_orders=[stated])
+    assert keeper.open_orders()[0].remaining == Decimal("0.03"), "its answer is still to come"
+    desk.close()
+    keeper = desk.open()
+    larger = VenueOrder(SYMBOL, order.client_id, "1", Side.BUY, Decimal(59980), Decimal("0.03"), Decimal(0))
+    keeper.sync(positions=[], open_orders=[larger])
+    (known,) = keeper.open_orders()
+    assert (known.remaining, known.price) == (Decimal("0.03"), Decimal(59980))
+
+
 def test_an_order_that_rests_no_longer_has_to_be_asked_for(desk, place):
     keeper = desk.open()
     decision = keeper.check(place.buy())

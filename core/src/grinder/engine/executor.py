@@ -153,7 +153,8 @@ class Executor:
         if ruling.order is not None:
             self.settlement.account(ruling.order.route).put(ruling.order)
         elif ruling.admitted is not None and ruling.admitted.intent.kind is IntentKind.AMEND:
-            self.settlement.reserve_amendment(ruling.admitted)
+            account = self.settlement.account(ruling.admitted.route)
+            self.settlement.amendments.reserve(account, ruling.admitted)
         return ruling
 
     def _write(self, ruling: Ruling) -> tuple[Ruling, bytes]:
@@ -199,7 +200,8 @@ class Executor:
         if ruling.order is not None:
             self.settlement.account(ruling.order.route).put(moved(ruling.order, OrderState.REJECTED, ZERO))
         elif ruling.admitted is not None:
-            self.settlement.release_amendment(ruling.admitted)
+            account = self.settlement.account(ruling.admitted.route)
+            self.settlement.amendments.release(account, ruling.admitted.target_client_id)
 
     def _send(self, ruling: Ruling) -> bool:
         """Hand an admitted order over. False when it waited too long and must be decided anew."""
@@ -224,7 +226,8 @@ class Executor:
         if ruling.order is not None:
             self.settlement.expire(ruling.order, "DECISION_EXPIRED")
         elif ruling.admitted is not None:
-            self.settlement.release_amendment(ruling.admitted)
+            account = self.settlement.account(ruling.admitted.route)
+            self.settlement.amendments.release(account, ruling.admitted.target_client_id)
 
     async def commit(self) -> bool:
         """Make everything written so far durable. False when it could not be; new risk is then blocked."""

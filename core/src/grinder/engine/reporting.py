@@ -49,7 +49,7 @@ class Reporting:
             post.tick()
             order = post.order(client_id)
             settlement = post.executor.settlement
-            if settlement.unamend(post.account, client_id) or order.state.final:
+            if settlement.amendments.release(post.account, client_id) or order.state.final:
                 return
             if order.state is not OrderState.INTENT:
                 raise CallError(

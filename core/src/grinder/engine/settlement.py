@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from grinder.clock import Clock
-from grinder.decisions import Admitted
 from grinder.engine.account import Account, moved
+from grinder.engine.amendments import Amendments
 from grinder.engine.doubts import Doubts
 from grinder.engine.draft import Desk
 from grinder.engine.path import OrderPath
@@ -101,6 +101,7 @@ class Settlement:
         self.by_route = {route: venue for venue in venues for route in venue.routes}
         self.ledger = ledger
         self.doubts = Doubts(visibility_lag_ns)
+        self.amendments = Amendments()
         self.ready = False
         self.new_fills: list[Fill] = []
         self.new_payments: list[Payment] = []
@@ -112,7 +113,6 @@ class Settlement:
         self._order_memory = order_memory
         self._log = log
         self._ended: OrderedDict[str, OpenOrder] = OrderedDict()
-        self._amending: dict[str, OpenOrder] = {}
         self._earned: dict[LedgerKey, Decimal] = {}
         self._apply: Mapping[type, Callable[[Venue, Any], None]] = {
             Accepted: self._accepted,
@@ -141,30 +141,6 @@ class Settlement:
     def expire(self, order: OpenOrder, detail: str) -> None:
         """The order was decided but is not going to be sent."""
         self._settle(order, OrderState.EXPIRED, OrderEvent.EXPIRED, detail)
-
-    def reserve_amendment(self, admitted: Admitted) -> None:
-        """Until the venue has answered, the order counts at the larger of both quantities."""
-        account = self.account(admitted.route)
-        order = account.by_client(admitted.target_client_id)
-        if order is None:
-            return
-        self._amending.setdefault(order.client_id, order)
-        more = max(admitted.qty - order.qty, ZERO)
-        account.put(msgspec.structs.replace(order, qty=order.qty + more, remaining=order.remaining + more))
-
-    def release_amendment(self, admitted: Admitted) -> None:
-        """The amendment is not going to be sent: the order stands as it was."""
-        self.unamend(self.account(admitted.route), admitted.target_client_id)
-
-    def unamend(self, account: Account, client_id: str) -> bool:
-        """Let an order that was to be amended stand as it was. False when it was not to be amended."""
-        order = account.by_client(client_id)
-        before = self._amending.pop(client_id, None)
-        if order is None or before is None:
-            return False
-        filled = order.qty - order.remaining
-        account.put(msgspec.structs.replace(order, qty=before.qty, remaining=before.qty - filled))
-        return True
 
     def ended(self, client_id: str) -> OpenOrder | None:
         """One of the latest final orders."""
@@ -239,7 +215,7 @@ class Settlement:
         """Where an order is found from now on: among the working ones, or among the latest final ones."""
         self.account(order.route).put(order)
         if order.state.final:
-            self._amending.pop(order.client_id, None)
+            self.amendments.done(order.client_id)
             self._remember(order)
         else:
             self._ended.pop(order.client_id, None)
@@ -275,14 +251,14 @@ class Settlement:
             self._tally.order(venue.exchange.venue, event.value.lower())
 
     def _cancel_rejected(self, venue: Venue, update: CancelRejected) -> None:
-        self.unamend(venue.desk.account, update.client_id)  # if it was an amendment that was refused
+        self.amendments.release(venue.desk.account, update.client_id)  # if it was an amendment that was refused
         order = venue.desk.account.by_client(update.client_id)
         if order is not None:  # we still hold it for working: ask rather than believe
             self.doubts.add(order.client_id, order.symbol, self._clock.now_ns())
 
     def _amended(self, venue: Venue, update: Amended) -> None:
         order = venue.desk.account.by_client(update.client_id)
-        self._amending.pop(update.client_id, None)
+        self.amendments.done(update.client_id)
         if order is None:
             return
         remaining = update.qty - (order.qty - order.remaining)

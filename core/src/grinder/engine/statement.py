@@ -11,7 +11,7 @@ import msgspec
 from grinder.engine.numbers import Number, number, text
 from grinder.engine.post import BEGAN, Post
 from grinder.errors import CallError
-from grinder.exchange import Accepted, Found, Update, VenueOrder, VenuePosition
+from grinder.exchange import Accepted, Amended, Found, Update, VenueOrder, VenuePosition
 from grinder.journal.identity import is_ours
 from grinder.reconcile.report import Mismatch, MismatchKind, ReconcileReport
 from grinder.types import Fill, OpenOrder, OrderState, PositionSide, Side, TradingState
@@ -154,8 +154,16 @@ def _take_orders(post: Post, orders: tuple[VenueOrder, ...], updates: list[Updat
             mismatches.append(_mismatch(MismatchKind.ORDER_STATUS_DIVERGENCE, order, known.state.value, "open"))
             updates.append(Accepted(order.client_id, order.venue_order_id, 0))
         else:
+            updates += _amended(post, order, known)
             updates.append(Found(order.client_id, order.venue_order_id, OrderState.OPEN, order.filled_qty))
     mismatches += _missing(post, listed)
+
+
+def _amended(post: Post, order: VenueOrder, known: OpenOrder) -> Iterator[Update]:
+    """What was amended without our knowing it: by hand, or by a process that did not live to hear the answer."""
+    differs = order.qty != known.qty or (known.price is not None and order.price != known.price)
+    if differs and order.qty > 0 and order.price > 0 and order.client_id not in post.executor.settlement.amendments:
+        yield Amended(order.client_id, order.price, order.qty, post.clock.now_ns())
 
 
 def _missing(post: Post, listed: set[str]) -> Iterator[Mismatch]:
