@@ -102,9 +102,16 @@ class _Observed(Session):
         super().__init__(options, loaded, feed)
         self._tell = tell
 
-    def _track(self, decision: Decision) -> None:
-        self._tell(decision)
-        super()._track(decision)
+    def _build(self) -> None:
+        super()._build()
+        follow = self._executor.on_decision
+
+        def both(decision: Decision) -> None:
+            self._tell(decision)
+            if follow is not None:
+                follow(decision)
+
+        self._executor.on_decision = both
 
 
 class _Unset(Section):
