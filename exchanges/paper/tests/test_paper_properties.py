@@ -263,7 +263,7 @@ def assert_sound(rig):
     resting = [order for ladder in ladders for level in ladder.ranked for order in level.orders]
     waiting = {order.client_id for order in state.orders.open.values() if order.trigger is not None}
     assert {order.client_id for order in resting} == set(state.orders.open) - waiting
-    assert len(matcher.waiting if matcher else ()) == len(waiting)
+    assert (matcher.waiting.count if matcher else 0) == len(waiting)
     for order in resting:
         assert 0 <= order.ahead < UNSEEN
         assert order.to_qty(order.lots) == order.qty - order.filled_qty > 0

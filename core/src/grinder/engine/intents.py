@@ -33,6 +33,8 @@ def examined(proposal: object) -> tuple[OrderIntent, str]:
     """The intent, and what is wrong with it; a field of a wrong type is blanked, so that it can be recorded."""
     if not isinstance(proposal, OrderIntent):
         return OrderIntent(symbol="", side=Side.BUY), f"proposed {type(proposal).__name__}, must be an OrderIntent"
+    if _ordinary(proposal):
+        return proposal, ""
     problems = []
     blanks = {}
     for name, kinds in TYPES.items():
@@ -47,6 +49,24 @@ def examined(proposal: object) -> tuple[OrderIntent, str]:
             continue
         blanks[name] = BLANK.get(name, getattr(_DEFAULTS, name))
     return (msgspec.structs.replace(proposal, **blanks) if blanks else proposal), "; ".join(problems)
+
+
+def _ordinary(p: Any) -> bool:
+    """Whether nothing can be wrong: what nearly every intent is, told in one go."""
+    return (
+        type(p.symbol) is str
+        and type(p.side) is Side
+        and type(p.kind) is IntentKind
+        and type(p.tif) is TimeInForce
+        and type(p.reduce_only) is bool
+        and type(p.position_side) is PositionSide
+        and type(p.target) is str
+        and type(p.origin) is str
+        and p.trigger is None
+        and p.notional is None
+        and (p.qty is None or (type(p.qty) is Decimal and not _absurd(p.qty)))
+        and (p.price is None or (type(p.price) is Decimal and not _absurd(p.price)))
+    )
 
 
 def _absurd(value: Decimal) -> bool:

@@ -10,8 +10,10 @@ import enum
 import os
 import re
 import stat
+import sys
 from collections.abc import Collection, Iterable, Sequence
-from importlib.metadata import entry_points
+from functools import lru_cache
+from importlib.metadata import EntryPoints, entry_points
 from pathlib import Path
 from typing import Final
 
@@ -139,8 +141,22 @@ def missing(group: str, name: str, records: Iterable[PluginRecord]) -> str:
     return f"{group}: {name!r} is not installed (installed: {have}); try: pip install {wanted}"
 
 
+@lru_cache(maxsize=1)
+def _metadata(_folders: tuple[tuple[str, int], ...]) -> EntryPoints:
+    """Every entry point: reading them costs a file for each distribution, so it is done once for each state of them."""
+    return entry_points()  # type: ignore[return-value]  # the stub has the type of Python 3.9 as well
+
+
+def _changed_ns(folder: str) -> int:
+    """When something was installed into a folder, or removed from it, last."""
+    try:
+        return os.stat(folder or os.curdir).st_mtime_ns  # noqa: PTH116 - entries of sys.path are texts
+    except OSError:
+        return 0
+
+
 def _announced(group: str) -> Iterable[PluginRecord]:
-    for point in entry_points(group=group):
+    for point in _metadata(tuple((folder, _changed_ns(folder)) for folder in sys.path)).select(group=group):
         name, version = (point.dist.name, point.dist.version) if point.dist is not None else ("", "")
         yield PluginRecord(group=group, name=point.name, target=point.value, distribution=name, version=version)
 

@@ -33,10 +33,9 @@ class Clearing:
 
     Attributes:
         due_ns: when the next funding is due, on our clock.
-        sample_ns: when mid prices are looked at next.
     """
 
-    __slots__ = ("_clocks", "_feed_ns", "_settings", "_venue", "due_ns", "sample_ns")
+    __slots__ = ("_clocks", "_feed_ns", "_settings", "_venue", "due_ns")
 
     def __init__(self, settings: Settings, venue: Venue) -> None:
         self._settings = settings
@@ -44,7 +43,6 @@ class Clearing:
         self._feed_ns = -venue.courier.venue_time(0)
         self._clocks: dict[str, FundingClock] = {}
         self.due_ns = NEVER
-        self.sample_ns = 0
 
     # Mark prices.
 
@@ -63,7 +61,6 @@ class Clearing:
 
     def sample(self, now: int) -> None:
         """Mid prices stand in where the feed has no mark prices."""
-        self.sample_ns = now + SAMPLE_NS
         for symbol, price in list(self._venue.margining.sample(now)):
             clock = self._clock(symbol, now)
             if clock is not None:

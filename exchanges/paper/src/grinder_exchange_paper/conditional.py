@@ -15,20 +15,17 @@ class Waiting:
     """Conditional orders of one symbol.
 
     Attributes:
+        count: how many wait.
         rise: the lowest last price at which one fires when the market rises; infinity when none does.
         fall: the highest at which one fires when it falls; zero when none does.
         marked: whether one waits for the mark price.
     """
 
-    __slots__ = ("_orders", "fall", "marked", "rise")
+    __slots__ = ("_orders", "count", "fall", "marked", "rise")
 
     def __init__(self) -> None:
         self._orders: dict[str, Order] = {}
         self._reckon()
-
-    def __len__(self) -> int:
-        """How many wait."""
-        return len(self._orders)
 
     def add(self, order: Order) -> None:
         """Let an order wait."""
@@ -55,6 +52,7 @@ class Waiting:
 
     def _reckon(self) -> None:
         """Only the nearest triggers are compared with each print."""
+        self.count = len(self._orders)
         self.rise, self.fall, self.marked = INFINITY, 0.0, False
         for order in self._orders.values():
             trigger = order.trigger

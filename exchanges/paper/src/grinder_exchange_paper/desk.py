@@ -67,7 +67,7 @@ def place(venue: Venue, message: Admitted) -> None:
         _reject(venue, message, refusal)
         return
     order = venue.open(message, terms.price, _clipped(venue, message, terms))
-    if _would_take(venue, terms):
+    if not venue.dialect.rejects_post_only and _would_take(venue, terms):
         venue.end(order, OrderState.EXPIRED, "expired")
     else:
         venue.work(order)
@@ -184,12 +184,11 @@ def _refuse_trigger(venue: Venue, terms: Terms) -> Refusal | None:
 
 def _refuse_number(venue: Venue, terms: Terms) -> Refusal | None:
     """One order too many."""
-    dialect, symbol = venue.dialect, terms.instrument.symbol
+    dialect, matcher = venue.dialect, venue.matcher(terms.instrument.symbol)
     if terms.trigger is None:
-        full = venue.count(symbol, conditional=False) >= dialect.most_orders
-        return rules.TOO_MANY_ORDERS if full else None
-    of = symbol if dialect.conditional_by_symbol else ""
-    full = venue.count(of, conditional=True) >= dialect.most_conditional
+        return rules.TOO_MANY_ORDERS if matcher.resting >= dialect.most_orders else None
+    counted = (matcher,) if dialect.conditional_by_symbol else venue.matchers.values()
+    full = sum(each.waiting.count for each in counted) >= dialect.most_conditional
     return rules.TOO_MANY_CONDITIONAL if full else None
 
 

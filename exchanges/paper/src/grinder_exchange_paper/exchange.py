@@ -8,7 +8,7 @@ from typing import Final
 
 from grinder import Admitted, Clock, ExchangeContext, IntentKind, MarketEvent, MarkPrice, StateError, Update
 from grinder_exchange_paper import desk
-from grinder_exchange_paper.clearing import NEVER, Clearing
+from grinder_exchange_paper.clearing import NEVER, SAMPLE_NS, Clearing
 from grinder_exchange_paper.desk import Message, Query, SnapshotRequest
 from grinder_exchange_paper.log import VenueLog
 from grinder_exchange_paper.matching import Matcher
@@ -38,8 +38,10 @@ class PaperExchange:
         "_clock",
         "_inbox",
         "_log",
+        "_look_ns",
         "_matchers",
         "_outbox",
+        "_said",
         "_settings",
         "_started",
         "_venue",
@@ -54,6 +56,8 @@ class PaperExchange:
         self._inbox: deque[tuple[int, Message]] = deque()
         self._outbox: deque[tuple[int, Update]] = deque()
         self._matchers: dict[str, Matcher] = {}
+        self._said: list[tuple[int, Update]] = []
+        self._look_ns = 0
         self._started = False
         self.due_ns = NEVER
 
@@ -73,7 +77,7 @@ class PaperExchange:
         except StateError:
             self._log.close()
             raise
-        self._matchers = self._venue.matchers
+        self._matchers, self._said = self._venue.matchers, self._venue.said
         self._started = True
 
     @property
@@ -123,7 +127,7 @@ class PaperExchange:
                 venue.state.commit()
             else:
                 desk.receive(venue, inbox.popleft()[1])
-        if venue.said:
+        if self._said:
             self._publish()
         else:
             self._reckon()
@@ -131,25 +135,30 @@ class PaperExchange:
     def on_market(self, event: MarketEvent) -> None:
         """Let a market event fill what rests in its symbol."""
         matcher = self._matchers.get(event.symbol)
-        if isinstance(event, MarkPrice):
-            self._clearing.marked(event)
-        elif matcher is None:
-            return
-        else:
+        if matcher is not None and type(event) is not MarkPrice:
             matcher.on_event(event)
-            if event.local_ns >= self._clearing.sample_ns:
-                self._clearing.sample(event.local_ns)
-        if self._venue.said:
+            if event.local_ns >= self._look_ns:
+                self._look(event.local_ns)
+            if not self._said:
+                return
+        elif isinstance(event, MarkPrice):
+            self._clearing.marked(event)
+            self.due_ns = min(self.due_ns, self._clearing.due_ns)
+        if self._said:
             self._venue.state.commit()
             self._publish()
-        elif self._clearing.due_ns < self.due_ns:
-            self._reckon()
+
+    def _look(self, now: int) -> None:
+        """From time to time mid prices stand in where the feed has no mark prices."""
+        self._look_ns = now + SAMPLE_NS
+        self._clearing.sample(now)
+        self.due_ns = min(self.due_ns, self._clearing.due_ns)
 
     def _publish(self) -> None:
         """Make what happened durable, then send it on its way to us."""
         self._log.flush()
-        self._outbox.extend(self._venue.said)
-        self._venue.said.clear()
+        self._outbox.extend(self._said)
+        self._said.clear()
         self._reckon()
 
     def _reckon(self) -> None:

@@ -93,15 +93,16 @@ class Contract:
         isolated: whether its positions have wallets of their own.
         brackets: maintenance margin and leverage by notional.
         holdings: positions by side, also flat ones.
+        max_notional: largest notional that may be held at the leverage.
         last_funding: the instant that was paid last.
     """
 
-    __slots__ = ("_hedge", "_leverage", "brackets", "holdings", "isolated", "last_funding")
+    __slots__ = ("_hedge", "_leverage", "brackets", "holdings", "isolated", "last_funding", "max_notional")
 
     def __init__(self, table: Brackets, *, hedge: bool) -> None:
         self._hedge = hedge
-        self._leverage = Decimal(LEVERAGE)
         self.brackets = table
+        self.leverage = LEVERAGE
         self.isolated = False
         self.holdings: dict[PositionSide, Holding] = {}
         self.last_funding: Due | None = None
@@ -114,6 +115,7 @@ class Contract:
     @leverage.setter
     def leverage(self, leverage: int) -> None:
         self._leverage = Decimal(leverage)
+        self.max_notional = self.brackets.max_notional(leverage)
 
     def hold(self, position_side: PositionSide) -> Holding:
         """The position of a side; a flat one to begin with."""

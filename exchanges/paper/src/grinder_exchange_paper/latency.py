@@ -36,6 +36,11 @@ class Latency:
         self._sigma = math.log(p99_ms / median_ms) / P99 if p99_ms is not None and median_ms else 0.0
         self._random = Random(seed)  # noqa: S311 - a simulation that has to repeat
 
+    @property
+    def drawn(self) -> bool:
+        """Whether it differs from message to message."""
+        return bool(self._sigma)
+
     def draw(self) -> int:
         """The time that the next message takes, ns."""
         if not self._sigma:
@@ -51,7 +56,7 @@ class Courier:
         seed: of the run.
     """
 
-    __slots__ = ("_entry", "_feed", "_last_in", "_last_out", "_response")
+    __slots__ = ("_answer_ns", "_constant", "_entry", "_feed", "_last_in", "_last_out", "_response", "_send_ns")
 
     def __init__(self, settings: Settings, seed: int) -> None:
         s = settings
@@ -59,14 +64,22 @@ class Courier:
         self._entry = Latency(s.entry_latency_ms, s.entry_latency_p99_ms, f"{seed} entry")
         self._response = Latency(s.response_latency_ms, s.response_latency_p99_ms, f"{seed} response")
         self._last_in = self._last_out = 0
+        # Constant latencies keep the order by themselves, and most runs have no others.
+        self._constant = not (self._feed.drawn or self._entry.drawn or self._response.drawn)
+        self._send_ns = self._feed.median_ns + self._entry.median_ns
+        self._answer_ns = max(0, self._response.median_ns - self._feed.median_ns)
 
     def outbound(self, now: int) -> int:
         """When a message that is sent now meets the market that we see."""
+        if self._constant:
+            return now + self._send_ns
         self._last_out = max(self._last_out, now + self._feed.draw() + self._entry.draw())
         return self._last_out
 
     def inbound(self, now: int) -> int:
         """When we learn of what happened in the market that we see now."""
+        if self._constant:
+            return now + self._answer_ns
         self._last_in = max(self._last_in, now + max(0, self._response.draw() - self._feed.draw()))
         return self._last_in
 

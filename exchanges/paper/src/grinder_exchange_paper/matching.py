@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
-from typing import Protocol
+from typing import Final, Protocol
 
 from grinder import BookDelta, BookSnapshot, MarketEvent, MarketReader, Side, TimeInForce, TopOfBook, Trade
 from grinder_exchange_paper import queue_model
@@ -17,6 +17,8 @@ from grinder_exchange_paper.displayed import Display, Used
 from grinder_exchange_paper.ladder import Ladder, Level
 from grinder_exchange_paper.orders import Order
 from grinder_exchange_paper.queue_model import QueueModel
+
+BOOKS: Final = (BookDelta, BookSnapshot)
 
 
 class Consequences(Protocol):
@@ -163,7 +165,8 @@ class Matcher:
     def remove(self, order: Order) -> None:
         """Take an order off, if it rests or waits."""
         self.resting -= self.ladder(order.side).remove(order)
-        self.waiting.remove(order)
+        if self.waiting.count:
+            self.waiting.remove(order)
 
     # What the market does. This runs for every market event of a symbol with resting orders.
 
@@ -177,9 +180,9 @@ class Matcher:
             self.last = event.price
             if self.resting:
                 self._on_trade(event)
-            if self.waiting:
+            if self.waiting.count:
                 self._fire(event)
-        elif isinstance(event, BookDelta | BookSnapshot):
+        elif isinstance(event, BOOKS):
             self.display.change = event
             if self.resting:
                 self._on_book(event)

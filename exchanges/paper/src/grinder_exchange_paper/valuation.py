@@ -135,7 +135,7 @@ class Valuation:
         resting = self._resting.get(order.symbol, NOTHING)
         high, low = contract.reach(self.marks.get(order.symbol), *resting)
         reached = (high if order.side is Side.BUY else low) + order.qty * order.price
-        return reached <= contract.brackets.max_notional(contract.leverage)
+        return reached <= contract.max_notional
 
     # Margin that is moved by hand.
 

@@ -363,13 +363,6 @@ class Venue:
                 self.do(record)
         return matcher
 
-    def count(self, symbol: str = "", *, conditional: bool) -> int:
-        """Open orders of a symbol, or of all: those that wait for their trigger, or the others."""
-        return sum(
-            (order.trigger is not None) is conditional and symbol in {"", order.symbol}
-            for order in self.state.orders.open.values()
-        )
-
     def snapshot(self) -> ExchangeSnapshot:
         """Open orders, positions and balance, and the latest that the venue did of its own accord."""
         return ExchangeSnapshot(
