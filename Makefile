@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.grinder-setup
 
 .DEFAULT_GOAL := help
-.PHONY: help setup paper test lint types imports wheels plugins-from-wheels downstream new-plugin smoke docs bench ci clean
+.PHONY: help setup paper test lint types imports wheels plugins-from-wheels downstream new-plugin smoke docs browser bench ci clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -57,10 +57,13 @@ smoke: wheels  ## a short run from the wheels on every other Python found
 docs: setup  ## the documentation site, warnings are errors
 	$(BIN)/sphinx-build -q -n -W --keep-going docs docs/_build/html
 
+browser:  ## Debian's Chromium for the tests of pages, where it can be installed
+	tests/packaging/browser.sh
+
 bench: setup  ## benchmarks: one JSON line per target
 	UV=$(UV) $(BIN)/python tests/bench/bench.py
 
-ci: test lint types imports docs plugins-from-wheels downstream new-plugin smoke  ## what .ci/run calls
+ci: browser test lint types imports docs plugins-from-wheels downstream new-plugin smoke  ## what .ci/run calls
 
 clean:  ## remove environments and what was built
 	rm -rf .venv .venv-uv .venv-peers dist docs/_build

@@ -108,7 +108,7 @@ def _lead(s: Summary, gathered: Gathered) -> str:
     wanted = d.allowed + d.blocked + d.dropped
     if not wanted:
         return "No order was wanted in this run."
-    text = f"{_many(wanted, 'order')} wanted: {d.allowed:,} sent, {d.blocked:,} blocked by gates or rules"
+    text = f"{_many(wanted, 'intent')} to place, amend or cancel: {d.allowed:,} sent, {d.blocked:,} blocked by gates or rules"
     text += f", {d.dropped:,} dropped. " if d.dropped else ". "
     top = ranked(d.by_reason)
     text += f"The most frequent reason was {top[0][0]} ({_percent(top[0][1], wanted)} of all). " if top else ""
@@ -138,7 +138,7 @@ def _cards(s: Summary, gathered: Gathered) -> Iterator[tuple[str, str, str]]:
     yield "Net PnL", cash(s.pnl.net) if known else "unknown", f"after {_fees(s)}"
     deep = f"{100 * fall / highest:.2f} % of {number(highest, 0)}" if highest > 0 else "from the highest equity"
     yield "Largest drawdown", cash(fall) if gathered.account.last is not None else "unknown", deep
-    yield "Sent", f"{d.allowed:,}", f"of {wanted:,} wanted"
+    yield "Sent", f"{d.allowed:,}", f"of {_many(wanted, 'intent')}"
     yield "Not sent", _percent(wanted - d.allowed, wanted), f"{d.blocked:,} blocked, {d.dropped:,} dropped"
     yield "Fills", f"{s.fills:,}", f"{_percent(s.maker_fills, s.fills)} as maker"
     yield "Volume", number(s.volume, 0), "in quote units"
