@@ -108,7 +108,8 @@ def _lead(s: Summary, gathered: Gathered) -> str:
     wanted = d.allowed + d.blocked + d.dropped
     if not wanted:
         return "No order was wanted in this run."
-    text = f"{_many(wanted, 'intent')} to place, amend or cancel: {d.allowed:,} sent, {d.blocked:,} blocked by gates or rules"
+    text = f"{_many(wanted, 'intent')} to place, amend or cancel: {d.allowed:,} sent, "
+    text += f"{d.blocked:,} blocked by gates or rules"
     text += f", {d.dropped:,} dropped. " if d.dropped else ". "
     top = ranked(d.by_reason)
     text += f"The most frequent reason was {top[0][0]} ({_percent(top[0][1], wanted)} of all). " if top else ""
