@@ -67,10 +67,10 @@ class CancelRejected(msgspec.Struct, frozen=True, gc=False):
 
 
 class Amended(msgspec.Struct, frozen=True, gc=False):
-    """Price or quantity of a resting order were changed."""
+    """Price or quantity of an order were changed; ``price`` None is a market order's."""
 
     client_id: str
-    price: Decimal
+    price: Decimal | None
     qty: Decimal
     at_ns: int
 
@@ -96,13 +96,17 @@ class Filled(msgspec.Struct, frozen=True, gc=False):
 
 
 class Found(msgspec.Struct, frozen=True, gc=False):
-    """Answer to a query: the venue knows the order."""
+    """Answer to a query: the venue knows the order.
+
+    ``waits`` tells of a conditional order whether it still waits for its trigger; None where the venue does not say.
+    """
 
     client_id: str
     venue_order_id: str
     state: OrderState
     filled_qty: Decimal
     fills: tuple[Fill, ...] = ()
+    waits: bool | None = None
 
 
 class NotFound(msgspec.Struct, frozen=True, gc=False):

@@ -34,25 +34,25 @@ def trigger(kind, price, source=LAST):
 
 
 @pytest.mark.parametrize(
-    ("side", "kind", "prices"),
+    ("side", "kind", "prices", "filled_at"),
     [
-        (BUY, STOP, ("100.3", "100.2", "100.3")),
-        (SELL, STOP, ("99.8", "99.9", "99.8")),
-        (BUY, PROFIT, ("99.8", "99.9", "99.7")),
-        (SELL, PROFIT, ("100.3", "100.2", "100.4")),
+        (BUY, STOP, ("100.3", "100.2", "100.3"), "100.3"),
+        (SELL, STOP, ("99.8", "99.9", "99.8"), "99.8"),
+        (BUY, PROFIT, ("99.8", "99.9", "99.7"), "100.1"),
+        (SELL, PROFIT, ("100.3", "100.2", "100.4"), "100.0"),
     ],
 )
-def test_a_print_at_or_beyond_the_trigger_fires(rig, side, kind, prices):
+def test_a_print_at_or_beyond_the_trigger_fires(rig, side, kind, prices, filled_at):
     at, before, after = prices
     rig.trade("100.0", "1", SELL)
     order = rig.submit_place(side, "1", None, IOC, trigger=trigger(kind, at))
     rig.settle()
-    rig.trade(before, "1", SELL)
+    taker = BUY if D(after) > 100 else SELL
+    rig.trade(before, "1", taker)
     rig.settle()
     assert [type(update) for update in rig.updates] == [Accepted]
-    rig.trade(after, "1", SELL)
-    ((client_id, price, qty, maker),) = rig.traded()
-    assert (client_id, price, qty, maker) == (order, "100.1" if side is BUY else "100.0", "1.000", False)
+    rig.trade(after, "1", taker)
+    assert rig.traded() == [(order, filled_at, "1.000", False)]
     assert [type(update) for update in rig.updates] == [Accepted, Triggered, Filled]
 
 
@@ -165,11 +165,12 @@ def test_no_more_wait_than_the_venue_lets(make_rig, rules, most, code):
 
 
 def test_those_that_fire_together_go_in_the_order_in_which_they_came(rig):
-    first = rig.sell("4", "100.0", IOC, trigger=trigger(STOP, "99.9"))
-    second = rig.sell("4", "100.0", IOC, trigger=trigger(STOP, "99.9"))
+    first = rig.sell("4", "99.9", IOC, trigger=trigger(STOP, "99.9"))
+    second = rig.sell("4", "99.9", IOC, trigger=trigger(STOP, "99.9"))
     rig.settle()
+    rig.trade("100.2", "1", SELL)
     rig.trade("99.9", "1", SELL)
-    assert rig.traded() == [(first, "100.0", "4.000", False), (second, "100.0", "1.000", False)]
+    assert rig.traded() == [(first, "99.9", "4.000", False), (second, "99.9", "2.000", False)]
 
 
 def test_they_survive_a_crash(make_rig):
@@ -185,7 +186,7 @@ def test_they_survive_a_crash(make_rig):
     assert triggers == {waiting: trigger(STOP, "99.8"), fired: None}
     again.book([("100.0", "5")], [("100.1", "5")])
     again.trade("99.8", "1", SELL)
-    assert again.traded() == [(waiting, "100.0", "1.000", False)]
+    assert again.traded() == [(waiting, "99.8", "1.000", False)]
 
 
 def test_legs_of_hedge_mode_have_their_own(make_rig):

@@ -34,6 +34,7 @@ def story(make_rig):
     third = rig.sell("1", "100.3", GTX)
     rig.settle()
     rig.cancel(third)
+    rig.delta(bids=[("100.0", "5")])
     rig.sell("7.5", "99.9", IOC)
     rig.settle()
     rig.query(first)

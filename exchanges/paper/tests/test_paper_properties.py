@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 from decimal import Decimal
 
 import pytest
@@ -73,6 +74,8 @@ class Theatre:
         rig.pause = 0
         self.sides = {BUY: {LOWEST: 5000}, SELL: {HIGHEST: 5000}}
         self.left = {}  # displayed and not yet taken by own takers, since the level changed
+        self.printed = collections.Counter()  # by level, since the last display: what is displayed then has come anew
+        self.beyond = set()  # prices of prints, where market orders may meet what no display has shown
         self.limits = {}  # client id: side and limits that the order has had
         self.reducers = set()
         self.conditional = set()
@@ -125,6 +128,8 @@ class Theatre:
             return
         assert None in limits or any(fill.price * side.sign <= limit * side.sign for limit in limits)
         key = (side.opposite, f"{fill.price:.1f}")
+        if None in limits and key in self.beyond and self.left.get(key, 0) < fill.qty:
+            return
         self.left[key] -= fill.qty
         assert self.left[key] >= 0
 
@@ -151,6 +156,7 @@ class Theatre:
         if not count:
             del own[tick]
         self.changed(side, tick)
+        self.redisplay()
         self.rig.delta(changes[BUY], changes[SELL])
         self.displayed()
         self.rig.delta(changes[BUY], changes[SELL])
@@ -160,10 +166,21 @@ class Theatre:
         self.arrive()
         bid, ask = max(self.sides[BUY]), min(self.sides[SELL])
         quote = (price_of(bid), qty_of(self.sides[BUY][bid]), price_of(ask), qty_of(self.sides[SELL][ask]))
+        self.redisplay()
         self.rig.top(*quote)
         self.displayed()
         self.rig.top(*quote)
         assert not self.makers(), "the same display filled twice"
+
+    def redisplay(self):
+        """A display contains the prints before it: what it still shows of what they took is new."""
+        self.beyond.clear()
+        for (side, name), count in self.printed.items():
+            for key in self.left:
+                through = (D(key[1]) - D(name)) * side.sign > 0
+                if key[0] is side and (through or key[1] == name):
+                    self.left[key] += D(count if not through else 10**6).scaleb(-3)
+        self.printed.clear()
 
     def displayed(self):
         """Fills by a display are makers' and never more than what crosses them."""
@@ -177,6 +194,8 @@ class Theatre:
 
     def trade(self, taker, tick, count):
         self.arrive()
+        self.printed[taker.opposite, price_of(tick)] += count
+        self.beyond.add((taker.opposite, price_of(tick)))
         self.rig.trade(price_of(tick), qty_of(count), taker)
         fills = self.makers()
         assert sum(fill.qty for fill in fills) <= D(qty_of(count))

@@ -49,15 +49,75 @@ def test_a_walk_reads_as_many_levels_as_it_needs(make_rig):
     assert [str(fill.price) for fill in rig.fills] == [f"{10_000 + i / 10:.1f}" for i in range(231)]
 
 
-def test_what_an_own_taker_took_is_not_taken_twice_until_the_level_changes(rig):
+def test_what_an_own_taker_took_is_not_taken_twice(rig):
     first, second = rig.buy("4", "100.1", IOC), rig.buy("4", "100.1", IOC)
     assert rig.traded() == [(first, "100.1", "4.000", False), (second, "100.1", "1.000", False)]
-    third = rig.buy("1", "100.1", IOC)
+    for displayed in ("5", "4.999", "3", "3"):
+        rig.delta(asks=[("100.1", displayed)])
+        rig.buy("4", "100.1", IOC)
     assert len(rig.traded()) == 2
+
+
+def test_what_a_level_grows_by_after_own_takers_is_new(rig):
+    rig.buy("5", "100.1", IOC)
+    rig.settle()
     rig.delta(asks=[("100.1", "3")])
-    fourth = rig.buy("4", "100.1", IOC)
-    assert rig.traded()[2:] == [(fourth, "100.1", "3.000", False)]
-    assert [update.client_id for update in rig.said(Cancelled)] == [second, third, fourth]
+    rig.delta(asks=[("100.1", "4.5")])
+    order = rig.buy("4", "100.1", IOC)
+    assert rig.traded()[1:] == [(order, "100.1", "1.500", False)]
+
+
+def test_what_shrinks_is_first_what_own_takers_took(rig):
+    rig.buy("2", "100.1", IOC)
+    rig.settle()
+    rig.delta(asks=[("100.1", "3.5")])
+    order = rig.buy("4", "100.1", IOC)
+    assert rig.traded()[1:] == [(order, "100.1", "3.000", False)]
+
+
+@pytest.mark.parametrize("gone", ["level", "touch"])
+def test_a_level_that_comes_back_is_another_one(rig, gone):
+    rig.buy("5", "100.1", IOC)
+    rig.settle()
+    if gone == "level":
+        rig.delta(asks=[("100.1", "0")])
+    else:
+        rig.top("100.1", "1", "100.2", "7")
+    rig.top("100.0", "5", "100.1", "5")
+    order = rig.buy("9", "100.1", IOC)
+    assert rig.traded()[1:] == [(order, "100.1", "5.000", False)]
+
+
+def test_prints_that_no_display_contains_yet_have_taken_before_us(rig):
+    rig.buy("1", "90.0", IOC)
+    rig.settle()
+    rig.trade("100.1", "3", BUY)
+    first = rig.buy("9", "100.1", IOC)
+    assert rig.traded() == [(first, "100.1", "2.000", False)]
+    rig.delta(asks=[("100.1", "2.5")])
+    assert rig.traded()[1:] == []
+    rig.delta(asks=[("100.1", "4")])
+    second = rig.buy("9", "100.1", IOC)
+    assert rig.traded()[1:] == [(second, "100.1", "2.000", False)]
+
+
+def test_a_print_beyond_a_level_leaves_nothing_of_it(rig):
+    rig.buy("1", "90.0", IOC)
+    rig.settle()
+    rig.trade("100.2", "3", BUY)
+    order = rig.buy("9", None, IOC)
+    assert rig.traded() == [(order, "100.2", "4.000", False), (order, "100.3", "5.000", False)]
+
+
+def test_a_market_order_meets_the_print_where_no_display_shows_what_is_behind_it(make_rig):
+    rig = make_rig()
+    rig.book([("100.0", "5")], [("100.1", "5")])
+    rig.buy("1", "90.0", IOC)
+    rig.settle()
+    rig.trade("100.4", "1", BUY)
+    limit, market = rig.buy("1", "100.2", IOC), rig.buy("9", None, IOC)
+    assert rig.traded() == [(market, "100.4", "5.000", False)]
+    assert [update.client_id for update in rig.said(Cancelled)][1:] == [limit, market]
 
 
 def test_what_a_resting_order_was_given_is_not_taken_as_well(rig):

@@ -75,8 +75,11 @@ class Clearing:
         venue.now = max(venue.now, now)
         if matcher.waiting.marked:
             venue.fire(symbol, TriggerSource.MARK, price)
-        if any(holding.qty for holding in venue.state.account.contract(symbol).holdings.values()):
-            self._liquidate(liquidation.due(venue.margining.valuation()))
+        held = any(holding.qty for holding in venue.state.account.contract(symbol).holdings.values())
+        if held and venue.margining.knows_all():  # what has no price cannot be judged
+            found = liquidation.due(venue.margining.valuation())
+            if found:
+                self._liquidate(found)
 
     # Funding.
 
@@ -116,7 +119,7 @@ class Clearing:
             if self._venue.state.account.qty(each.symbol, each.position_side) == each.qty:
                 self._close(each)
         lacking = self._venue.state.account.shortfall()
-        if lacking:
+        if lacking and not all(each.isolated for each in found):
             self._venue.do(Insured(self._venue.now, lacking))
 
     def _cancel(self, each: Liquidation) -> None:

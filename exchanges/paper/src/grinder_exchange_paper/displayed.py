@@ -16,10 +16,11 @@ LEVELS_REMEMBERED: Final = 512
 
 
 class Used:
-    """Lots that own orders took from the levels of one side, until the level changes.
+    """What own orders left of the levels of one side.
 
     A recording does not know that we took something: without this, the same displayed quantity would fill us again
-    and again.
+    and again. What a level grows by is new; what it shrinks by may be what we left or what we took: it is taken for
+    what we left as far as that reaches no more than the display.
     """
 
     __slots__ = ("_levels",)
@@ -27,20 +28,82 @@ class Used:
     def __init__(self) -> None:
         self._levels: dict[float, tuple[int, int]] = {}
 
+    def __bool__(self) -> bool:
+        """Whether anything was taken of a level that is still displayed."""
+        return bool(self._levels)
+
     def left(self, price: float, displayed: int) -> int:
         """Lots of a displayed level that may still be taken."""
         level = self._levels.get(price)
-        if level is None or level[0] != displayed:
+        if level is None:
             return displayed
-        return displayed - level[1]
+        before, left = level
+        return min(left, displayed) if displayed <= before else left + displayed - before
 
     def use(self, price: float, displayed: int, lots: int) -> None:
         """Note that an own order took lots of a displayed level."""
-        used = displayed - self.left(price, displayed) + lots
+        left = self.left(price, displayed) - lots
         self._levels.pop(price, None)
-        self._levels[price] = (displayed, used)
+        self._levels[price] = (displayed, left)
         if len(self._levels) > LEVELS_REMEMBERED:
             del self._levels[next(iter(self._levels))]
+
+    def shown(self, price: float, displayed: int) -> None:
+        """A level is displayed at so many lots now; one that is gone and comes back is another one."""
+        if price in self._levels:
+            if displayed:
+                self._levels[price] = (displayed, self.left(price, displayed))
+            else:
+                del self._levels[price]
+
+    def printed(self, price: float, lots: int, *, bids: bool) -> None:
+        """A print took lots of a level, before any display of that, and all before it."""
+        self.best(price, bids=bids)
+        if price in self._levels:
+            before, left = self._levels[price]
+            self._levels[price] = (max(before - lots, 0), max(left - lots, 0))
+
+    def best(self, price: float, *, bids: bool) -> None:
+        """The best level of the side is at a price: those before it are gone."""
+        for gone in [each for each in self._levels if (each > price if bids else each < price)]:
+            del self._levels[gone]
+
+
+class Eaten:
+    """Prints that the display does not contain yet: what they took is gone for whoever comes after them."""
+
+    __slots__ = ("_prints",)
+
+    def __init__(self) -> None:
+        self._prints: list[tuple[int, float, int]] = []
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self._prints)
+
+    def add(self, at_ns: int, price: float, lots: int) -> None:
+        """A print of that exchange time on this side of the book."""
+        self._prints.append((at_ns, price, lots))
+        if len(self._prints) > LEVELS_REMEMBERED:
+            del self._prints[0]
+
+    def shown(self, at_ns: int) -> None:
+        """A display of that exchange time contains the prints up to it; one without a time, all."""
+        self._prints = [each for each in self._prints if each[0] > at_ns] if at_ns else []
+
+    def worst(self, *, bids: bool) -> float:
+        """The furthest price of a print."""
+        prices = [price for _, price, _ in self._prints]
+        return min(prices) if bids else max(prices)
+
+    def rest(self, price: float, displayed: int, *, bids: bool) -> int:
+        """Lots of a displayed level that the prints have left: none where they went through it."""
+        for _, printed, lots in self._prints:
+            if printed == price:
+                displayed -= lots
+            elif printed < price if bids else printed > price:
+                return 0
+        return max(displayed, 0)
 
 
 class Display:

@@ -63,9 +63,18 @@ class Margining:
             if now - self._marked_ns.get(symbol, -STALE_NS) >= STALE_NS:
                 touch = matcher.display.touch()
                 if touch is not None:
-                    mid = (Decimal(repr(touch[0])) + Decimal(repr(touch[1]))) / 2
-                    self.marks[symbol] = mid
-                    yield symbol, mid
+                    self.marks[symbol] = _mid(touch)
+                    yield symbol, self.marks[symbol]
+
+    def knows_all(self) -> bool:
+        """Whether every position that is open has a mark price; where one lacks, the mid price stands in."""
+        for symbol, contract in self._state.account.contracts.items():
+            if symbol not in self.marks and any(holding.qty for holding in contract.holdings.values()):
+                touch = self._matchers[symbol].display.touch()
+                if touch is None:
+                    return False
+                self.marks[symbol] = _mid(touch)
+        return True
 
     # Margin.
 
@@ -107,6 +116,8 @@ class Margining:
             terms.value_price,
             last=Decimal(last) if last else None,
         )
+        if len(self.marks) < len(self._state.account.contracts):
+            self.knows_all()
         valuation = self.valuation()
         if not valuation.fits_leverage(order):
             return rules.ABOVE_LEVERAGE
@@ -130,3 +141,7 @@ class Margining:
             for side, holding in contract.holdings.items()
             if holding.qty
         )
+
+
+def _mid(touch: tuple[float, float]) -> Decimal:
+    return (Decimal(repr(touch[0])) + Decimal(repr(touch[1]))) / 2

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from grinder import BookDelta, BookSnapshot, MarketEvent, MarketReader, Side, TimeInForce, TopOfBook, Trade
 from grinder_exchange_paper import queue_model
 from grinder_exchange_paper.conditional import Waiting
-from grinder_exchange_paper.displayed import Display, Used
+from grinder_exchange_paper.displayed import Display, Eaten, Used
 from grinder_exchange_paper.ladder import Ladder, Level
 from grinder_exchange_paper.orders import Order
 from grinder_exchange_paper.queue_model import QueueModel
@@ -26,6 +26,10 @@ class Consequences(Protocol):
 
     def execute(self, order: Order, lots: int, price: Decimal, maker: bool) -> int:
         """Fill an order; the lots really filled, fewer when it may only reduce a position."""
+        ...
+
+    def tradable(self, order: Order) -> int:
+        """Lots of an order that may trade now: no more than the position where it may only reduce."""
         ...
 
     def meet(self, taker: Order, maker: Order) -> None:
@@ -50,12 +54,28 @@ class Matcher:
     Attributes:
         resting: how many own orders rest.
         last: price of the last print; empty before the first.
+        taken: whether something is missing of what is displayed: own orders took it, or prints did just now.
         waiting: conditional orders.
         display: what is displayed.
     """
 
-    __slots__ = ("_heeds_all", "_market", "_model", "_scale", "_symbol", "_then", "_used", "asks", "bids", "display",
-                 "last", "resting", "waiting")  # fmt: skip
+    __slots__ = (
+        "_eaten",
+        "_heeds_all",
+        "_market",
+        "_model",
+        "_scale",
+        "_symbol",
+        "_then",
+        "_used",
+        "asks",
+        "bids",
+        "display",
+        "last",
+        "resting",
+        "taken",
+        "waiting",
+    )
 
     def __init__(self, symbol: str, decimals: int, market: MarketReader, model: QueueModel, then: Consequences) -> None:
         self._symbol = symbol
@@ -65,11 +85,13 @@ class Matcher:
         self._heeds_all = model.heeds_all
         self._then = then
         self._used = {Side.BUY: Used(), Side.SELL: Used()}
+        self._eaten = {Side.BUY: Eaten(), Side.SELL: Eaten()}
         self.bids = Ladder(Side.BUY)
         self.asks = Ladder(Side.SELL)
         self.display = Display(symbol, decimals, market)
         self.resting = 0
         self.last = ""
+        self.taken = False
         self.waiting = Waiting()
 
     def ladder(self, side: Side) -> Ladder:
@@ -92,31 +114,31 @@ class Matcher:
             return
         ladder = self.ladder(order.side)
         own = self._own_within(order)
-        for price, displayed in self._within(order):
+        for price, displayed, left in self._within(order):
             if bound is not None and ladder.better(price, bound):
                 return
             while own and order.open and ladder.better(price, own[0].limit):
                 self._then.meet(order, own.pop(0))
             taken = 0
             while own and order.open and own[0].limit == price:
-                taken += self._consume(order, price, displayed, int(own[0].ahead) - taken)
+                taken += self._consume(order, price, displayed, min(left, int(own[0].ahead)) - taken)
                 if order.open:
                     self._then.meet(order, own.pop(0))
             if order.open:
-                self._consume(order, price, displayed, order.lots)
+                self._consume(order, price, displayed, left - taken)
             if not order.open:
                 return
         while own and order.open:
             self._then.meet(order, own.pop(0))
 
     def _consume(self, order: Order, price: float, displayed: int, most: int) -> int:
-        """Fill an arriving order from what is left of one displayed level; the lots taken."""
-        used = self._used[order.side.opposite]
-        lots = min(used.left(price, displayed), order.lots, most)
+        """Fill an arriving order from a displayed level with no more than some lots; the lots taken."""
+        lots = min(order.lots, most)
         if lots <= 0:
             return 0
         filled = self._then.execute(order, lots, Decimal(repr(price)), False)
-        used.use(price, displayed, filled)
+        self._used[order.side.opposite].use(price, displayed, filled)
+        self.taken = True
         return filled
 
     def _own_within(self, order: Order) -> list[Order]:
@@ -131,33 +153,43 @@ class Matcher:
         ]
 
     def _whole(self, order: Order) -> bool:
-        used = self._used[order.side.opposite]
-        wanted = order.lots - sum(mine.lots for mine in self._own_within(order))
-        for price, displayed in self._within(order):
+        wanted = order.lots - sum(self._then.tradable(mine) for mine in self._own_within(order))
+        for _, _, left in self._within(order):
             if wanted <= 0:
                 break
-            wanted -= used.left(price, displayed)
+            wanted -= left
         return wanted <= 0
 
-    def _within(self, order: Order) -> Iterator[tuple[float, int]]:
-        """Displayed levels that an order's limit reaches."""
+    def _within(self, order: Order) -> Iterator[tuple[float, int, int]]:
+        """Levels that an order's limit reaches: the price, the lots displayed, and those left to take."""
         touch = self.display.touch()
         if touch is None:
             return
         ladder = self.ladder(order.side)
         unbound = order.price is None
-        if unbound or not ladder.better(touch[ladder.buy], order.limit):
-            for price, displayed in self.display.levels(order.side.opposite):
-                if not unbound and ladder.better(price, order.limit):
-                    return
-                yield price, displayed
+        used, eaten, bids = self._used[order.side.opposite], self._eaten[order.side.opposite], order.side is Side.SELL
+        if not unbound and ladder.better(touch[ladder.buy], order.limit):
+            return
+        outermost, reached = 0, False
+        for price, displayed in self.display.levels(order.side.opposite):
+            if not unbound and ladder.better(price, order.limit):
+                return
+            outermost = displayed
+            if eaten:
+                displayed = eaten.rest(price, displayed, bids=bids)  # noqa: PLW2901
+                reached = reached or displayed > 0
+            yield price, displayed, used.left(price, displayed)
+        if unbound and eaten and not reached:
+            # Prints took all that is displayed. The venue still had somebody at their price, whom no display shows.
+            worst = eaten.worst(bids=bids)
+            yield worst, outermost, used.left(worst, outermost)
 
     def rest(self, order: Order) -> None:
         """Put what is left of an order into the queue at its price; it has met all that is displayed within it."""
         if order.price is None:
             return
         ladder = self.ladder(order.side)
-        ladder.crossed.update(self._within(order))
+        ladder.crossed.update({price: displayed for price, displayed, _ in self._within(order)})
         queue_model.join(order, self.display.queue(order.side, order.price), self.display.newest())
         ladder.add(order)
         self.resting += 1
@@ -174,18 +206,49 @@ class Matcher:
         """A market event has been applied to the book."""
         if isinstance(event, TopOfBook):
             self.display.top = event
+            if self.taken:
+                self._keep_count(event)
             if self.resting:
                 self._on_top(event)
         elif isinstance(event, Trade):
             self.last = event.price
+            self._eat(event)
             if self.resting:
                 self._on_trade(event)
             if self.waiting.count:
                 self._fire(event)
         elif isinstance(event, BOOKS):
             self.display.change = event
+            if self.taken:
+                self._keep_count(event)
             if self.resting:
                 self._on_book(event)
+
+    def _eat(self, event: Trade) -> None:
+        """A print takes what it took off the side that it hit, until a display contains it."""
+        newest = self.display.newest()
+        if newest is None or event.exchange_ns > newest.exchange_ns:
+            lots = int(float(event.qty) * self._scale + 0.5)
+            side, price = event.taker.opposite, float(event.price)
+            self._eaten[side].add(event.exchange_ns, price, lots)
+            self._used[side].printed(price, lots, bids=side is Side.BUY)
+            self.taken = True
+
+    def _keep_count(self, event: TopOfBook | BookDelta | BookSnapshot) -> None:
+        """A display tells what has become of levels that own orders took from, and contains the prints before it."""
+        for eaten in self._eaten.values():
+            eaten.shown(event.exchange_ns)
+        bids, asks = self._used[Side.BUY], self._used[Side.SELL]
+        if isinstance(event, TopOfBook):
+            for used, price, qty in ((bids, event.bid, event.bid_qty), (asks, event.ask, event.ask_qty)):
+                used.best(float(price), bids=used is bids)
+                used.shown(float(price), int(float(qty) * self._scale + 0.5))
+        else:
+            for used, levels in ((bids, event.bids), (asks, event.asks)):
+                if used:
+                    for price, qty in levels:
+                        used.shown(float(price), int(float(qty) * self._scale + 0.5))
+        self.taken = bool(bids or asks or self._eaten[Side.BUY] or self._eaten[Side.SELL])
 
     def _on_top(self, event: TopOfBook) -> None:
         bid, ask = float(event.bid), float(event.ask)
@@ -254,6 +317,7 @@ class Matcher:
             ladder.crossed[price] = displayed
             if fresh > 0 and (filled := self._hand_out(ladder, price, fresh)):
                 used.use(price, displayed, filled)
+                self.taken = True
         for price, displayed in offered.items():
             if last is None or ladder.better(price, last):
                 ladder.crossed[price] = displayed

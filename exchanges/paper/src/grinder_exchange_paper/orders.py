@@ -129,7 +129,14 @@ class Order:
 
     def found(self) -> Found:
         """The order as the answer to a query."""
-        return Found(self.client_id, self.venue_order_id, self.state, self.filled_qty, tuple(self.fills))
+        return Found(
+            self.client_id,
+            self.venue_order_id,
+            self.state,
+            self.filled_qty,
+            tuple(self.fills),
+            waits=self.trigger is not None,
+        )
 
 
 class Orders:

@@ -111,7 +111,7 @@ def move(order: Order, ahead: float, at_ns: int) -> None:
 
 def printed(order: Order, lots: int, at_ns: int) -> int:
     """How many lots of a print at its price reach the order; what was ahead of it goes first."""
-    if at_ns < order.joined_ns or order.ahead >= UNSEEN:
+    if 0 < at_ns <= order.joined_ns or order.ahead >= UNSEEN:
         return 0
     rest: float = lots
     if 0 < at_ns <= order.shown_ns:
@@ -131,7 +131,7 @@ def printed(order: Order, lots: int, at_ns: int) -> int:
 
 def traded_through(order: Order, lots: int, at_ns: int) -> int:
     """How many lots of a print at a price worse for the taker than ours reach the order: nothing was left ahead."""
-    if at_ns < order.joined_ns:
+    if 0 < at_ns <= order.joined_ns:
         return 0
     order.ahead = 0
     return lots

@@ -19,7 +19,7 @@ def tables(settings: Settings, dialect: Dialect, instruments: Mapping[str, Instr
     found = dict(BINANCE)
     if dialect.name == "bybit":
         for symbol, instrument in instruments.items():
-            shipped = BYBIT if symbol in BINANCE else DEFAULT
+            shipped = BYBIT if symbol == "BTCUSDT" else DEFAULT
             found[symbol] = Brackets(shipped.rows, instrument.taker_fee)
     for symbol, rows in settings.brackets.items():
         closing_rate = instruments[symbol].taker_fee if dialect.name == "bybit" and symbol in instruments else None

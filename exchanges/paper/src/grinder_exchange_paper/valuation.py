@@ -117,10 +117,24 @@ class Valuation:
         value = qty * (price if mark is None else margin.assumed_price(side, price, mark, last))
         after = contract.gross(high + value, low) if side is Side.BUY else contract.gross(high, low + value)
         more = after - contract.gross(high, low)
-        if more <= 0:
+        need = ZERO
+        if more > 0:
+            need = contract.initial(more) + (ZERO if mark is None else margin.open_loss(side, qty, price, mark))
+        return max(need, self._flip(contract, order, mark)) if contract.isolated else need
+
+    def _flip(self, contract: Contract, order: Order, mark: Decimal | None) -> Decimal:
+        """What it takes to close an isolated position and to open the other side; zero when the order does not.
+
+        What closing it brings out of its wallet pays for the new one, and is less than the wallet after a loss.
+        """
+        both = contract.holdings.get(PositionSide.BOTH)
+        if both is None or both.qty * order.side.sign >= 0 or order.qty <= abs(both.qty):
             return ZERO
-        margin_needed = contract.initial(more)
-        return margin_needed if mark is None else margin_needed + margin.open_loss(side, qty, price, mark)
+        opened = order.qty - abs(both.qty)
+        price = order.price if mark is None else margin.assumed_price(order.side, order.price, mark, order.last)
+        loss = ZERO if mark is None else margin.open_loss(order.side, opened, order.price, mark)
+        back = max(ZERO, both.proceeds(abs(both.qty), order.price))
+        return max(ZERO, contract.initial(opened * price) + loss - back)
 
     def affords(self, order: Order) -> bool:
         """Whether the available balance covers an order; one that needs nothing always passes."""

@@ -146,7 +146,7 @@ class Venue:
         self.do(record)
         order = self.state.orders.open[message.client_id]
         self.say(Accepted(order.client_id, order.venue_order_id, self.now))
-        if price is not None and (price != message.price or qty != message.qty):
+        if price != message.price or qty != message.qty:
             self.say(Amended(order.client_id, price, qty, self.now))
         return order
 
@@ -200,8 +200,7 @@ class Venue:
 
         What rests is filled by a market event, at the clock's time; what takes, when its message arrives.
         """
-        if order.reduce_only:
-            lots = min(lots, order.to_lots(self.reducible(order.symbol, order.side, order.position_side)))
+        lots = min(lots, self.tradable(order))
         if lots <= 0:
             return 0
         if maker:
@@ -250,6 +249,12 @@ class Venue:
         instrument = self.instruments[order.symbol]
         return instrument.maker_fee if maker else instrument.taker_fee
 
+    def tradable(self, order: Order) -> int:
+        """Lots of an order that may trade now: no more than the position where it may only reduce."""
+        if not order.reduce_only:
+            return order.lots
+        return min(order.lots, order.to_lots(self.reducible(order.symbol, order.side, order.position_side)))
+
     def meet(self, taker: Order, maker: Order) -> None:
         """Two own orders meet: self-trade prevention ends one or both, or they trade."""
         if not maker.open:
@@ -264,10 +269,7 @@ class Venue:
             self.end(taker, OrderState.EXPIRED, "self_trade")
 
     def _trade(self, taker: Order, maker: Order) -> None:
-        lots = min(taker.lots, maker.lots)
-        for order in (taker, maker):
-            if order.reduce_only:
-                lots = min(lots, order.to_lots(self.reducible(order.symbol, order.side, order.position_side)))
+        lots = min(self.tradable(taker), self.tradable(maker))
         if lots > 0 and maker.price is not None:
             self.execute(taker, lots, maker.price, maker=False)
             self.execute(maker, lots, maker.price, maker=True)
