@@ -129,7 +129,7 @@ def test_a_page_never_replaces_a_record(copy, runs, capsys, name):
     before = (copy / name).read_bytes()
     for given in (["report", str(copy)], ["compare", str(runs / "a"), str(copy)]):
         assert invoke([*given, "--out", str(copy / name)]) == 2
-        assert "is a record of the run" in capsys.readouterr().err
+        assert "is a record of the run in" in capsys.readouterr().err
     assert (copy / name).read_bytes() == before
 
 

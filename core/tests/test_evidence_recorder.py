@@ -16,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grinder import Fill, PositionSide, Route, Side, StateError
-from grinder.evidence.lines import MAX_LINE, LineFile, read_lines, write_atomic
+from grinder.evidence.lines import MAX_LINE, LineFile, read_lines
 from grinder.evidence.recorder import Recorder, canonical, fill_record
+from grinder.files import write_atomic
 
 LINE = canonical({"id": "i1", "pad": "x" * 1000})
 

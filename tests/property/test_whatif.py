@@ -27,7 +27,7 @@ from grinder.cli.main import invoke
 from grinder.engine.options import RunOptions
 from grinder.engine.plugins import load
 from grinder.engine.session import Session
-from grinder.evidence.lines import write_atomic
+from grinder.files import write_atomic
 from grinder.instruments import TABLE
 
 MS = 1_000_000

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 import msgspec
 
-from grinder.cli.run_dirs import check_run, check_target, warn
+from grinder.cli.run_dirs import check_run, warn
+from grinder.cli.targets import check_target
 
 if TYPE_CHECKING:
     from grinder.evidence.comparison import Comparison, Figure
@@ -33,7 +34,7 @@ def compare(one: Path, other: Path, out: Path | None, fail_on_difference: bool, 
 
     check_run(one)
     check_run(other)
-    check_target(out, one, other)
+    check_target(out, "--out")
     comparison = Comparison(one, other)
     names = (str(one), str(other))
     if out is not None:

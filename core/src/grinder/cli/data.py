@@ -32,14 +32,15 @@ def gaps(root: Path, threshold_ms: int, output: Path | None, as_json: bool) -> i
     """
     import msgspec
 
+    from grinder.cli.targets import check_target
     from grinder.feeds.gaps import scan
+    from grinder.files import write_atomic
 
+    check_target(output, "--output")
     report = scan(root, threshold_ms)
     if output is not None:
-        try:
-            output.write_bytes(msgspec.json.format(msgspec.json.encode(report.gaps)) + b"\n")
-        except OSError as error:
-            raise ConfigError(f"{output} cannot be written: {error.strerror}; name another file") from error
+        _check_no_input(output, report)
+        write_atomic(output, msgspec.json.format(msgspec.json.encode(report.gaps)) + b"\n")
     if as_json:
         click.echo(msgspec.json.encode(report).decode())
     else:
@@ -47,6 +48,17 @@ def gaps(root: Path, threshold_ms: int, output: Path | None, as_json: bool) -> i
     if report.errors:
         return 3
     return 1 if report.gaps else 0
+
+
+def _check_no_input(output: Path, report: Report) -> None:
+    """Refuse to replace what was scanned.
+
+    Raises:
+        ConfigError: the file is one of the recordings, readable or not.
+    """
+    for name in (*report.scanned, *(problem.file for problem in report.errors)):
+        if output.exists() and Path(name).exists() and output.samefile(name):
+            raise ConfigError(f"--output {output} is one of the recordings that were scanned; name another file")
 
 
 def _show(report: Report) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 import msgspec
 
-from grinder.cli.run_dirs import check_run, check_target, warn
+from grinder.cli.run_dirs import check_run, warn
+from grinder.cli.targets import check_target
 
 
 @click.command()
@@ -24,8 +25,8 @@ def report(run_dir: Path, out: Path | None, as_json: bool) -> None:
     from grinder.evidence.report import REPORT, write_report
 
     check_run(run_dir)
-    check_target(out, run_dir)
     page = out if out is not None else run_dir / REPORT
+    check_target(page, "--out", page_of=run_dir)
     gathered = write_report(run_dir, page)
     if as_json:
         facts = {

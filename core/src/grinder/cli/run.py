@@ -103,6 +103,10 @@ def _options(given: dict[str, Any]) -> RunOptions:
     replay = (*given.pop("replay"), *given.pop("more_recordings"))
     if given["resume"] and given["data_dir"] is None and given["out"] is None:
         raise ConfigError("--resume needs to know what to resume: give --data-dir, or the --out of the earlier run")
+    if given["log_file"] is not None:
+        from grinder.cli.targets import check_not_kept
+
+        check_not_kept(given["log_file"], "--log-file")
     return RunOptions(symbols=symbols, replay=replay, **given)
 
 

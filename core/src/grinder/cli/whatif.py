@@ -5,22 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
-from grinder.errors import ConfigError, StateError
+from grinder.cli.targets import check_target
+from grinder.errors import ConfigError
 
 if TYPE_CHECKING:
     from grinder.engine.plugins import Loaded
     from grinder.settings.saved import Saved
     from grinder.whatif.result import WhatIf
     from grinder.whatif.study import Study
-
-RECORDS: Final = frozenset(
-    ("decisions.jsonl", "fills.jsonl", "markouts.jsonl", "metrics.prom", "report.html", "settings.json", "summary.json")
-)
 
 
 @click.command()
@@ -54,8 +51,7 @@ def whatif(
         raise click.UsageError("say what to change: --set KEY=VALUE (may be repeated), or --config FILE")
     if not run_dir.is_dir():
         raise ConfigError(f"run directory {run_dir} does not exist; make one with 'grinder run --out {run_dir}'")
-    if out is not None and _belongs_to(out, run_dir):
-        raise ConfigError(f"--out {out}: that is a run's own file, or one that stands in its directory; choose another")
+    check_target(out, "--out")
     from grinder.evidence.reading import RecordReader
     from grinder.settings.saved import SETTINGS, read_saved
     from grinder.whatif.notes import notes
@@ -75,11 +71,6 @@ def whatif(
         raise reader.corrupt
 
 
-def _belongs_to(out: Path, run_dir: Path) -> bool:
-    """Whether a file could be one that a run needs."""
-    return out.name in RECORDS or (out.exists() and out.resolve().is_relative_to(run_dir.resolve()))
-
-
 def _load(
     saved: Saved, name: str, overrides: tuple[str, ...], config_file: Path | None, plugins_dir: Path | None
 ) -> tuple[Loaded, Loaded]:
@@ -94,17 +85,14 @@ def _load(
 
 
 def _conduct(study: Callable[..., Study], out: Path | None) -> WhatIf:
-    """Conduct the study; changed decisions go to ``out`` as they come."""
-    from grinder.evidence.lines import LineFile
+    """Conduct the study; changed decisions go to ``out``, which is there whole or not at all."""
     from grinder.evidence.recorder import canonical
+    from grinder.files import unwritable, whole_file
 
     if out is None:
         return study().conduct()
-    file = LineFile(out)
     try:
-        answer = study(each=lambda row: file.append(canonical(row))).conduct()
-    finally:
-        file.close()
-    if file.error or file.lost:
-        raise StateError(file.error)
-    return answer
+        with whole_file(out) as file:
+            return study(each=lambda row: file.write(canonical(row) + b"\n")).conduct()
+    except OSError as error:
+        raise unwritable(out, error) from error

@@ -23,11 +23,11 @@ from grinder.engine.state import open_state
 from grinder.engine.surroundings import calm_collector, log_fault, open_feed, print_trace, stop_signals
 from grinder.engine.watchdog import Watchdog
 from grinder.errors import ConfigError, SafetyError
-from grinder.evidence.lines import write_atomic
-from grinder.evidence.summary import InputRow, PluginRow, Summary
+from grinder.evidence.summary import METRICS, InputRow, PluginRow, Summary
 from grinder.evidence.timeline import Timeline, interval_ns
 from grinder.exchange import Exchange, ExchangeContext
 from grinder.feeds.feed import Feed
+from grinder.files import write_atomic
 from grinder.host.discovery import PluginState
 from grinder.log import configure, get_logger, utc
 from grinder.reasons import CORE_REASONS
@@ -291,7 +291,7 @@ class Session:
         summary.write(self.out)
         from grinder.evidence.report import write_report
 
-        write_atomic(self.out / "metrics.prom", self._observation.text().encode())
+        write_atomic(self.out / METRICS, self._observation.text().encode())
         write_report(self.out)
         for file in (self._parts.markouts, self._timeline):
             if file.error:

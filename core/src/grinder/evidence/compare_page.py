@@ -12,10 +12,10 @@ from grinder.evidence.comparison import Comparison, Figure, Parting
 from grinder.evidence.examples import e_lines
 from grinder.evidence.explain import explain
 from grinder.evidence.gathering import Gathered
-from grinder.evidence.lines import write_atomic
 from grinder.evidence.page import cards, e, page, section, table
 from grinder.evidence.pictures import block_bars
 from grinder.evidence.text import cash, number, signed
+from grinder.files import write_atomic
 from grinder.reasons import CORE_REASONS
 
 _CARDS = {

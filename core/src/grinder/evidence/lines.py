@@ -1,4 +1,4 @@
-"""Files of JSON lines, and whole files that appear at once or not at all."""
+"""Files of JSON lines."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
-from grinder.errors import StateError
+from grinder.files import CREATE, create, rename, temporary_of
 
 MAX_LINE: Final = 1 << 24
 """Longest line that readers take, in bytes; anything longer is not one of ours."""
 
 _FLUSH_BYTES: Final = 1 << 16
 _MAX_WAITING: Final = 1 << 22
-_CREATE: Final = os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _REBUILD: Final = "restart with --resume to rebuild it from the journal"
 
 
@@ -31,41 +30,6 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes, bool]]:
         while line := file.readline(MAX_LINE):
             number += 1
             yield number, line.rstrip(b"\n"), line.endswith(b"\n") or len(line) == MAX_LINE
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write a whole file (mode 0600): to a temporary one, synced, then renamed over the old.
-
-    Raises:
-        StateError: it could not be written; the old file, if any, is untouched.
-    """
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with os.fdopen(_create(temporary), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        _rename(temporary, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise StateError(f"{path} cannot be written: {error.strerror}; free space or mend its permissions") from error
-
-
-def _create(path: Path) -> int:
-    """A new file for us alone; what stood there (from a run that was killed) is emptied."""
-    fd = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_APPEND | _CREATE, 0o600)
-    os.fchmod(fd, 0o600)
-    return fd
-
-
-def _rename(temporary: Path, path: Path) -> None:
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)  # else the rename itself may not survive a power cut
-    finally:
-        os.close(folder)
 
 
 def _cut_partial_line(fd: int) -> None:
@@ -140,14 +104,14 @@ class LineFile:
 
     def restore(self, lines: Iterable[bytes]) -> None:
         """Replace the file by these lines, atomically, and continue after them. Failure is in ``error``."""
-        temporary = self.path.with_name(f".{self.path.name}.tmp")
+        temporary = temporary_of(self.path)
         fd = -1
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            fd = _create(temporary)
+            fd = create(temporary)
             count, digest = _write_all(fd, lines)
             os.fsync(fd)
-            _rename(temporary, self.path)
+            rename(temporary, self.path)
             self._take_over(fd, count, digest)
             fd = -1
         except OSError as error:
@@ -174,7 +138,7 @@ class LineFile:
 
     def _open(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND | _CREATE, 0o600)
+        self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND | CREATE, 0o600)
         os.fchmod(self._fd, 0o600)
         if self._begun:
             _cut_partial_line(self._fd)

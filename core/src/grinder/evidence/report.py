@@ -11,10 +11,10 @@ import msgspec
 from grinder.evidence import pictures
 from grinder.evidence.axis import TimeAxis
 from grinder.evidence.gathering import Gathered
-from grinder.evidence.lines import write_atomic
 from grinder.evidence.page import bar, cards, e, page, section, table
 from grinder.evidence.summary import GateCounts, Summary, ranked
 from grinder.evidence.text import cash, number, signed
+from grinder.files import write_atomic
 from grinder.log import utc
 from grinder.reasons import CORE_REASONS
 

@@ -11,12 +11,13 @@ from typing import Any, Final
 import msgspec
 
 from grinder.errors import InputError
-from grinder.evidence.lines import write_atomic
 from grinder.evidence.text import number, printable, table
+from grinder.files import write_atomic
 from grinder.log import utc
 
 SUMMARY: Final = "summary.json"
-"""What the settings made the run do, by dotted key: no secrets, paths or ports."""
+METRICS: Final = "metrics.prom"
+"""The metrics of a run as they stood at its end."""
 
 
 class InputRow(msgspec.Struct, frozen=True, kw_only=True):

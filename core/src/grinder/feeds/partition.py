@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from hashlib import sha256
@@ -14,6 +13,7 @@ import msgspec
 from grinder.errors import ConfigError, InputError, StateError
 from grinder.feeds.columns import FIELD_ORDER, FIELD_ORDER_HASH, SCHEMA_VERSION
 from grinder.feeds.feed import InputInfo
+from grinder.files import whole_file
 from grinder.instruments import Instrument
 
 _NAME: Final = re.compile(r"(\d{1,16})-(\d{1,16})_(\d{1,9})(?:-(\d{1,9}))?\.parquet")
@@ -157,25 +157,11 @@ def replace_file(path: Path, data: bytes) -> None:
     Raises:
         StateError: it cannot be written.
     """
-    temporary = path.with_name(path.name + ".tmp")
     try:
-        with temporary.open("wb") as file:
+        with whole_file(path, private=False) as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        commit(temporary, path)
     except OSError as error:
         raise unwritable(path, error) from error
-
-
-def commit(temporary: Path, path: Path) -> None:
-    """Give a file that is safely written its name."""
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # else the rename itself may not survive a power cut
-    finally:
-        os.close(folder)
 
 
 def unwritable(path: Path, error: OSError) -> StateError:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from hashlib import file_digest
 from itertools import count
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import msgspec
 
@@ -17,7 +17,6 @@ from grinder.feeds.partition import (
     FeatureSchema,
     Manifest,
     Sidecar,
-    commit,
     folder_of,
     name_of,
     new_folder,
@@ -25,6 +24,7 @@ from grinder.feeds.partition import (
     unwritable,
 )
 from grinder.feeds.source import MANIFEST
+from grinder.files import whole_file
 
 ROWS: Final = 50_000
 """Most rows of a partition."""
@@ -198,15 +198,14 @@ class Recorder:
 
     def _write(self, path: Path, rows: list[Row], sidecar: Sidecar) -> None:
         """Write the sidecar, then the partition: where there is a partition, there is its sidecar."""
-        temporary = path.with_name(path.name + ".tmp")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_rows(temporary, self._schema, rows)
-            with temporary.open("rb") as file:
+            with whole_file(path, private=False) as file:
+                write_rows(file, self._schema, rows)
+                file.seek(0)
                 digest = file_digest(file, "sha256").hexdigest()
-            text = msgspec.json.format(msgspec.json.encode(msgspec.structs.replace(sidecar, sha256=digest)))
-            replace_file(path.with_suffix(".json"), text + b"\n")
-            commit(temporary, path)
+                text = msgspec.json.format(msgspec.json.encode(msgspec.structs.replace(sidecar, sha256=digest)))
+                replace_file(path.with_suffix(".json"), text + b"\n")
         except (OverflowError, arrow().ArrowInvalid) as error:
             message = f"an event between {sidecar.min_ts} and {sidecar.max_ts} ms has a number of more than 64 bits"
             raise InputError(str(path), 0, f"{message}; it cannot be recorded") from error
@@ -221,23 +220,18 @@ class Recorder:
         replace_file(self._root / MANIFEST, msgspec.json.format(msgspec.json.encode(self._manifest)) + b"\n")
 
 
-def write_rows(path: Path, columns: Any, rows: list[Row]) -> None:
-    """Write rows as one Parquet file, safely on the disk."""
-    import os
-
+def write_rows(file: BinaryIO, columns: Any, rows: list[Row]) -> None:
+    """Write rows as one Parquet file."""
     from pyarrow import parquet
 
     pa = arrow()
     arrays = [pa.array(values, field.type) for values, field in zip(zip(*rows, strict=True), columns, strict=True)]
     table = pa.Table.from_arrays(arrays, schema=columns)
-    with path.open("wb") as file:
-        parquet.write_table(
-            table,
-            file,
-            compression="zstd",
-            compression_level=9,
-            use_dictionary=[name for name in _ORDER if name not in (*PLAIN_TEXT, *STEPPED)],
-            column_encoding=dict.fromkeys(STEPPED, "DELTA_BINARY_PACKED") | {"trade_id": "DELTA_BYTE_ARRAY"},
-        )
-        file.flush()
-        os.fsync(file.fileno())
+    parquet.write_table(
+        table,
+        file,
+        compression="zstd",
+        compression_level=9,
+        use_dictionary=[name for name in _ORDER if name not in (*PLAIN_TEXT, *STEPPED)],
+        column_encoding=dict.fromkeys(STEPPED, "DELTA_BINARY_PACKED") | {"trade_id": "DELTA_BYTE_ARRAY"},
+    )

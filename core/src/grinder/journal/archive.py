@@ -18,7 +18,7 @@ from threading import Lock
 from typing import Final
 
 from grinder.errors import StateError
-from grinder.journal.files import sync_directory
+from grinder.files import sync_directory
 from grinder.journal.records import Row, intent_intact, signed
 from grinder.journal.schema import ARCHIVED_TABLES, PUT_META
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from grinder.errors import StateError
+from grinder.files import sync_directory
 from grinder.journal import wal
 from grinder.journal.records import Row, signed
 from grinder.journal.schema import APPLICATION_ID, PUT_META, TABLES, VERSION
@@ -119,15 +120,6 @@ def create(path: Path, tag: str) -> None:
         sync_directory(path.parent)
     except (OSError, sqlite3.Error) as error:
         raise StateError(f"{path} cannot be made: {error}; check space and permissions of {path.parent}") from error
-
-
-def sync_directory(directory: Path) -> None:
-    """Make the names in a directory durable."""
-    fd = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def check(path: Path) -> None:
