@@ -267,3 +267,102 @@ def test_what_is_shown_cannot_steer_the_terminal(copy, runs, capsys):
     (copy / "settings.json").write_text(json.dumps({"settings": {"\x1b[2J": "\x1b[2J"}}))
     assert invoke(["compare", str(runs / "a"), str(copy)]) == 0
     assert "\x1b" not in capsys.readouterr().out
+
+
+# Fills and payments, in pairs.
+
+
+@pytest.fixture
+def two(copy, tmp_path_factory):
+    """Two copies of one run, without what its process counted and hashed."""
+    other = tmp_path_factory.mktemp("two")
+    (copy / "summary.json").unlink()
+    for file in copy.iterdir():
+        (other / file.name).write_bytes(file.read_bytes())
+    return copy, other
+
+
+def records(folder, name):
+    return [json.loads(line) for line in (folder / name).read_text().splitlines()]
+
+
+def write(folder, name, rows):
+    (folder / name).write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
+
+
+def swap(rows, key):
+    """Change two rows so that no sum changes; say which is the first."""
+    first, second = next((i, i + 1) for i in range(len(rows) - 1) if rows[i][key] != rows[i + 1][key])
+    rows[first][key], rows[second][key] = rows[second][key], rows[first][key]
+    return first
+
+
+PAID = {"kind": "FUNDING", "payment_id": "f1", "at_ns": 1, "ts_ns": 1, "symbol": "BTCUSDT", "amount": "1", "asset": "X"}
+
+
+@pytest.mark.parametrize("key", ["price", "qty", "fee", "intent_id", "exchange_ns", "maker"])
+def test_fills_that_only_changed_places_are_found(two, capsys, key):
+    a, b = two
+    rows = records(b, "fills.jsonl")
+    if key == "maker":
+        rows[0]["maker"] = not rows[0]["maker"]
+        place = 0
+    else:
+        place = swap(rows, key)
+    write(b, "fills.jsonl", rows)
+    assert invoke(["compare", str(a), str(b), "--fail-on-difference"]) == 1
+    assert f"The runs differ from fill {place + 1} on ({key})." in capsys.readouterr().out
+    said = compared(capsys, a, b)
+    assert not said["same"]
+    assert (said["fills"]["parting"]["number"], said["fills"]["parting"]["keys"]) == (place + 1, [key])
+
+
+def test_payments_are_compared(two, capsys):
+    a, b = two
+    for folder, amounts in ((a, ("1", "2")), (b, ("2", "1"))):
+        write(folder, "payments.jsonl", [PAID | {"payment_id": folder.name, "amount": amount} for amount in amounts])
+    assert invoke(["compare", str(a), str(b), "--fail-on-difference"]) == 1
+    assert "The runs differ from payment 1 on (amount)." in capsys.readouterr().out
+    write(b, "payments.jsonl", [PAID | {"amount": amount} for amount in ("1", "2")])
+    assert invoke(["compare", str(a), str(b), "--fail-on-difference"]) == 0
+    said = capsys.readouterr().out
+    assert f"{len(records(a, 'fills.jsonl'))} fills, 2 payments, every figure" in said
+
+
+def test_a_fill_more_is_found(two, capsys):
+    a, b = two
+    rows = records(b, "fills.jsonl")
+    write(b, "fills.jsonl", [*rows, rows[-1] | {"qty": "0"}])
+    assert not compared(capsys, a, b)["same"]
+
+
+def test_fills_named_by_another_process_are_the_same(two, capsys):
+    a, b = two
+    rows = records(b, "fills.jsonl")
+    for number, row in enumerate(rows):
+        row |= {"intent_id": f"zz-7-{row['intent_id'].rpartition('-')[2]}", "client_id": "x", "trade_id": f"v{number}"}
+    write(b, "fills.jsonl", rows)
+    assert compared(capsys, a, b)["same"]
+
+
+@pytest.mark.parametrize("name", ["fills.jsonl", "payments.jsonl"])
+def test_what_is_missing_in_both_is_not_called_the_same(two, tmp_path, capsys, name):
+    for folder in two:
+        (folder / name).unlink()
+    page = tmp_path / "compare.html"
+    assert invoke(["compare", *map(str, two), "--fail-on-difference", "--out", str(page)]) == 1
+    says = f"{name} is missing in A and B: {name.partition('.')[0]} could not be compared."
+    assert says in capsys.readouterr().out
+    assert says in page.read_text()
+
+
+def test_names_in_records_cannot_steer_the_terminal(two, tmp_path, capsys):
+    a, b = two
+    for name in ("fills.jsonl", "payments.jsonl"):
+        write(b, name, [row | {"\x1b[2J": 1} for row in records(b, name)] or [PAID | {"\x1b[2J": 1}])
+    write(b, "decisions.jsonl", [row | {"\x1b]0;x\x07": 1} for row in records(b, "decisions.jsonl")])
+    assert invoke(["compare", str(a), str(b), "--out", str(tmp_path / "c.html")]) == 0
+    said = capsys.readouterr()
+    assert "\\x1b[2J" in said.out
+    assert "\\x1b]0;x\\x07" in said.out
+    assert "\x1b" not in said.out + said.err + (tmp_path / "c.html").read_text()

@@ -27,8 +27,8 @@ _LINES: Final = 60
 def compare(one: Path, other: Path, out: Path | None, fail_on_difference: bool, as_json: bool) -> int:
     """Compare two runs: figures, what they were given, and the first decision at which they part.
 
-    Runs differ when a decision, a fill or a figure differs. Measured times do not count, nor do settings and
-    inputs by themselves: what changes nothing is no difference.
+    Runs differ when a decision, a fill, a payment or a figure differs, or cannot be compared. Measured times do not
+    count, nor do settings and inputs by themselves: what changes nothing is no difference.
     """
     from grinder.evidence.comparison import Comparison
 
@@ -102,6 +102,10 @@ def _as_json(c: Comparison, names: tuple[str, str], out: Path | None) -> str:
         "given": c.given,
         "noticed": c.noticed,
         "parting": c.parting,
+        **{
+            f"{pairs.kind}s": {"compared": pairs.compared, "missing_in": list(pairs.absent), "parting": pairs.parting}
+            for pairs in (c.fills, c.payments)
+        },
         "page": str(out) if out is not None else None,
     }
     return msgspec.json.format(msgspec.json.encode(facts), indent=2).decode()

@@ -13,7 +13,7 @@ import msgspec
 from grinder.errors import ConfigError, InputError
 from grinder.evidence.explain import DecisionRow
 from grinder.evidence.explain import explain as in_words
-from grinder.evidence.markouts import MARKOUTS
+from grinder.evidence.markouts import MARKOUTS, MarkoutHead
 from grinder.evidence.reading import RecordReader
 from grinder.evidence.recorder import DECISIONS, FILLS
 from grinder.evidence.summary import read_summary
@@ -27,10 +27,6 @@ LAST_BLOCKED: Final = "last-blocked"
 class _FillHead(msgspec.Struct):
     intent_id: str
     client_id: str
-
-
-class _MarkoutHead(msgspec.Struct):
-    id: str
 
 
 class _Matches:
@@ -136,7 +132,7 @@ class _Found:
         self.fills = [msgspec.json.decode(line) for head, line in fills if head.intent_id == known]
         self.markout: dict[str, Any] | None = None
         if (run_dir / MARKOUTS).exists():
-            for head, row in reader.rows(run_dir / MARKOUTS, _MarkoutHead):
+            for head, row in reader.rows(run_dir / MARKOUTS, MarkoutHead):
                 if head.id == known:
                     self.markout = msgspec.json.decode(row)
 

@@ -8,13 +8,14 @@ from typing import Any
 
 from grinder.evidence.axis import TimeAxis
 from grinder.evidence.chart import Chart, Line
-from grinder.evidence.comparison import Comparison, Figure, Parting
+from grinder.evidence.comparison import Comparison, Figure
 from grinder.evidence.examples import e_lines
 from grinder.evidence.explain import explain
 from grinder.evidence.gathering import Gathered
 from grinder.evidence.page import cards, e, page, section, table
+from grinder.evidence.parting import Pairs, Parting
 from grinder.evidence.pictures import block_bars
-from grinder.evidence.text import cash, number, signed
+from grinder.evidence.text import cash, number, printable, signed
 from grinder.files import write_atomic
 from grinder.reasons import CORE_REASONS
 
@@ -73,10 +74,11 @@ def _head(c: Comparison, names: tuple[str, str]) -> str:
 def verdict(c: Comparison) -> str:
     """What the comparison found, in a sentence or two."""
     if c.same:
-        same = f"The runs are the same: {c.decided:,} decisions, every fill, every figure that is not measured."
-        return same + _noticed(c)
+        counts = ", ".join(f"{pairs.compared:,} {pairs.kind}s" for pairs in c.records)
+        return f"The runs are the same: {counts}, every figure that is not measured.{_noticed(c)}"
     if c.parting is None:
-        return f"All {c.decided:,} decisions are the same; what differs came after them.{_noticed(c)}"
+        others = " ".join(filter(None, map(records_verdict, c.records)))
+        return f"All {c.decided:,} decisions are the same. {others or _figure_verdict(c)}{_noticed(c)}"
     p = c.parting
     before = f"The first {p.number - 1:,} decisions are the same. " if p.number > 1 else ""
     if p.a is None or p.b is None:
@@ -86,10 +88,30 @@ def verdict(c: Comparison) -> str:
     return f"{before}At decision {p.number:,} the runs are asked about different orders."
 
 
+def records_verdict(pairs: Pairs) -> str:
+    """Where records other than decisions part, or what hindered their comparison; empty when they are the same."""
+    p = pairs.parting
+    if pairs.absent:
+        return f"{pairs.name} is missing in {' and '.join(pairs.absent)}: {pairs.kind}s could not be compared."
+    if p is None:
+        return ""
+    if p.a is None or p.b is None:
+        return f"{'A' if p.a is None else 'B'} has {p.number - 1:,} {pairs.kind}s, and the other has more."
+    return f"The runs differ from {pairs.kind} {p.number:,} on ({printable(', '.join(p.keys))})."
+
+
+def _figure_verdict(c: Comparison) -> str:
+    names = [f.name for f in c.figures if f.a != f.b and not f.measured]
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"So are fills and payments; figures differ: {printable(', '.join(names[:3]))}{more}."
+
+
 def _noticed(c: Comparison) -> str:
     if c.noticed is None:
         return ""
-    return f" What gates looked at differs from decision {c.noticed.number:,} on ({', '.join(c.noticed.keys)})."
+    return (
+        f" What gates looked at differs from decision {c.noticed.number:,} on ({printable(', '.join(c.noticed.keys))})."
+    )
 
 
 def _card(figure: Figure) -> tuple[str, str, str]:
@@ -106,7 +128,8 @@ def _shown(value: Any, show: Callable[[Any], str] = number) -> str:
 def _parting(c: Comparison) -> str:
     p = c.parting
     if p is None:
-        return f'<p class="none">Nowhere: {c.decided:,} decisions are the same.</p>'
+        others = [e(text) for text in map(records_verdict, c.records) if text]
+        return f'<p class="none">{" ".join(others) or f"Nowhere: {c.decided:,} decisions are the same."}</p>'
     keys = f'<p class="about">What differs in the record: {e(", ".join(p.keys))}.</p>' if p.keys else ""
     sides = (_side(letter, record, run.summary.reasons) for letter, record, run in _sides(c, p))
     return f'{keys}<div class="side">{"".join(sides)}</div>'

@@ -4,29 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from grinder.evidence.explain import decode_decision
 from grinder.evidence.gathering import Gathered
-from grinder.evidence.lines import read_lines
-from grinder.evidence.recorder import DECISIONS
+from grinder.evidence.parting import Pairs, Parting
 from grinder.evidence.summary import Pnl, Summary
 from grinder.evidence.text import number
 
 Value: TypeAlias = int | float | Decimal | None
 
 _MEASURED: Final = "measured"
-_OF_THIS_RUN: Final = frozenset(("id", "client_id", "target"))
-"""Keys of records that name things after the seed and the process."""
-
-_SUBSTANCE: Final = frozenset(
-    ("ts_ns", "origin", "order", "risk", "outcome", "reason", "by", "qty", "route", "trading_state")
-)
-"""Keys of records in which runs part; what gates looked at is told beside that."""
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,23 +63,6 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     b: Any
 
 
-class Parting(msgspec.Struct, frozen=True, kw_only=True):
-    """A decision that is not the same in both runs.
-
-    Attributes:
-        number: of the decision, from 1.
-        same_order: whether both were asked about the same order at the same time.
-        keys: of the record, that differ.
-        a: the record; None when that run made fewer decisions.
-    """
-
-    number: int
-    same_order: bool
-    keys: tuple[str, ...]
-    a: dict[str, Any] | None
-    b: dict[str, Any] | None
-
-
 class Comparison:
     """Two runs, compared. The records are streamed; what is kept is bounded.
 
@@ -98,73 +71,39 @@ class Comparison:
         b: of the second.
         figures: of both.
         given: what differs of what they were given.
-        noticed: the first decision whose record differs in anything, such as a threshold that changed nothing.
-        parting: the first that differs in what was wanted or decided; None when all are the same.
-        decided: decisions that were compared.
+        decisions: their decisions in pairs, and so ``fills`` and ``payments``.
     """
 
     def __init__(self, a: Path, b: Path) -> None:
         self.a, self.b = Gathered(a), Gathered(b)
         self.figures = tuple(_figures(self.a, self.b))
         self.given = tuple(_given(self.a, self.b))
-        self.decided = 0
-        self.noticed: Parting | None = None
-        self.parting = self._part(a, b)
+        self.decisions, self.fills, self.payments = (Pairs(kind, a, b) for kind in ("decision", "fill", "payment"))
 
     @property
     def same(self) -> bool:
-        """Whether decisions, fills and every figure that is not measured are the same."""
-        fills = self.a.summary.fills_sha256 == self.b.summary.fills_sha256 or self._renamed
-        return self.parting is None and fills and all(f.a == f.b for f in self.figures if not f.measured)
+        """Whether decisions, fills, payments and every figure that is not measured are there and the same."""
+        return all(pairs.same for pairs in self.records) and all(f.a == f.b for f in self.figures if not f.measured)
 
     @property
-    def _renamed(self) -> bool:
-        """Whether the runs name their orders differently, so that hashes say nothing."""
-        return self.a.summary.seed != self.b.summary.seed or not (self.a.complete and self.b.complete)
+    def records(self) -> tuple[Pairs, ...]:
+        """Every kind of record that was compared."""
+        return self.decisions, self.fills, self.payments
 
-    def _part(self, a: Path, b: Path) -> Parting | None:
-        for one, other in zip_longest(_decisions(a), _decisions(b)):
-            self.decided += 1
-            parting = _parting(self.decided, one, other) if one != other else None
-            if parting is not None:
-                self.noticed = self.noticed or parting
-                if not parting.keys or _SUBSTANCE & set(parting.keys):
-                    return parting
-        return None
+    @property
+    def decided(self) -> int:
+        """Decisions that were compared."""
+        return self.decisions.compared
 
+    @property
+    def noticed(self) -> Parting | None:
+        """The first decision whose record differs in anything, such as a threshold that changed nothing."""
+        return self.decisions.noticed
 
-def _decisions(out: Path) -> Iterator[bytes]:
-    """The readable decisions; those that are not have been reported when the run was gathered."""
-    try:
-        for _, line, _ in read_lines(out / DECISIONS):
-            try:
-                decode_decision(line)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                continue
-            yield line
-    except OSError:
-        return
-
-
-def _parting(place: int, one: bytes | None, other: bytes | None) -> Parting | None:
-    a, b = (msgspec.json.decode(line) if line is not None else None for line in (one, other))
-    if a is None or b is None:
-        return Parting(number=place, same_order=False, keys=(), a=a, b=b)
-    mine, theirs = _told(a), _told(b)
-    keys = tuple(sorted(key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key)))
-    if not keys:
-        return None
-    same = all(mine.get(key) == theirs.get(key) for key in ("ts_ns", "order"))
-    return Parting(number=place, same_order=same, keys=keys, a=a, b=b)
-
-
-def _told(record: dict[str, Any]) -> dict[str, Any]:
-    """The record without what names things after the run."""
-    told = {key: value for key, value in record.items() if key not in _OF_THIS_RUN}
-    order = told.get("order")
-    if isinstance(order, dict):
-        told["order"] = {key: value for key, value in order.items() if key not in _OF_THIS_RUN}
-    return told
+    @property
+    def parting(self) -> Parting | None:
+        """The first decision that differs in what was wanted or decided; None when all are the same."""
+        return self.decisions.parting
 
 
 def _figures(a: Gathered, b: Gathered) -> Iterator[Figure]:

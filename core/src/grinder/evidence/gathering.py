@@ -13,8 +13,8 @@ import msgspec
 from grinder.errors import ConfigError, InputError
 from grinder.evidence.examples import Examples
 from grinder.evidence.explain import DecisionRow, decode_decision, wanted
-from grinder.evidence.lines import read_lines
-from grinder.evidence.markouts import MARKOUTS
+from grinder.evidence.markouts import MARKOUTS, MarkoutHead
+from grinder.evidence.reading import readable
 from grinder.evidence.recorder import DECISIONS, FILLS
 from grinder.evidence.series import AccountSeries, SymbolSeries, Trade, drawable
 from grinder.evidence.summary import SUMMARY, DecisionCounts, GateCounts, Pnl, Summary, read_summary
@@ -47,12 +47,8 @@ class FillRow(msgspec.Struct, frozen=True):
     cause: str = ""
 
 
-class _MarkoutHead(msgspec.Struct):
-    id: str
-
-
 _decode_fill = msgspec.json.Decoder(FillRow).decode
-_decode_markout = msgspec.json.Decoder(_MarkoutHead).decode
+_decode_markout = msgspec.json.Decoder(MarkoutHead).decode
 
 
 class Gathered:
@@ -130,21 +126,22 @@ class Gathered:
 
     def _rows(self, name: str, decode: Callable[[bytes], T]) -> Iterator[tuple[T, bytes]]:
         unreadable, cut = 0, False
+
+        def checked(line: bytes) -> T:
+            row = decode(line)
+            _check_time(getattr(row, "ts_ns", 0))
+            return row
+
+        def damage(number: int, error: Exception, ended: bool) -> None:
+            nonlocal unreadable, cut
+            unreadable, cut = unreadable + ended, cut or not ended
+            if ended:
+                self.corrupt = self.corrupt or InputError(
+                    str(self._out / name), number, f"is corrupt ({error}); the report leaves it out"
+                )
+
         try:
-            for number, line, ended in read_lines(self._out / name):
-                try:
-                    row = decode(line)
-                    _check_time(getattr(row, "ts_ns", 0))
-                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ArithmeticError) as error:
-                    if not ended:
-                        cut = True
-                        continue
-                    unreadable += 1
-                    self.corrupt = self.corrupt or InputError(
-                        str(self._out / name), number, f"is corrupt ({error}); the report leaves it out"
-                    )
-                else:
-                    yield row, line
+            yield from readable(self._out / name, checked, damage)
         except FileNotFoundError:
             self._note(f"{name} is missing: what it holds is not shown.")
         except OSError as error:

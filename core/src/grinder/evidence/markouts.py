@@ -11,6 +11,8 @@ from math import isfinite
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from grinder.evidence.lines import LineFile
 from grinder.evidence.recorder import canonical
 from grinder.types import Side
@@ -21,6 +23,12 @@ HORIZONS_NS: Final = (SECOND_NS, 5 * SECOND_NS, 30 * SECOND_NS)
 
 _MAX_OPEN: Final = 20_000
 _NEVER: Final = 1 << 63
+
+
+class MarkoutHead(msgspec.Struct):
+    """A line, as far as it says which decision it is about."""
+
+    id: str
 
 
 class _Open:

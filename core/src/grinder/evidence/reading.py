@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import msgspec
 
@@ -12,6 +13,23 @@ from grinder.errors import ConfigError, InputError
 from grinder.evidence.lines import read_lines
 
 T = TypeVar("T")
+Damage: TypeAlias = Callable[[int, Exception, bool], None]
+"""Told of a line that is no record: its number, why, and whether its end was written."""
+
+
+def readable(path: Path, decode: Callable[[bytes], T], damage: Damage) -> Iterator[tuple[T, bytes]]:
+    """Every line that can be decoded, and its bytes; the others go to ``damage``.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    for number, line, ended in read_lines(path):
+        try:
+            row = decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ArithmeticError) as error:
+            damage(number, error, ended)
+        else:
+            yield row, line
 
 
 class RecordReader:
@@ -35,12 +53,8 @@ class RecordReader:
         Raises:
             ConfigError: the file is missing or cannot be read.
         """
-        try:
+        with self._missing_named(path):
             yield from read_lines(path)
-        except OSError as error:
-            raise ConfigError(
-                f"{path}: {error.strerror}; name the directory of a run, or make one with 'grinder run'"
-            ) from error
 
     def rows(self, path: Path, kind: type[T], sound: Callable[[T], bool] = lambda _: True) -> Iterator[tuple[T, bytes]]:
         """Every readable line, decoded as far as ``kind`` asks, and its bytes.
@@ -54,16 +68,18 @@ class RecordReader:
             ConfigError: the file is missing or cannot be read.
         """
         decode = msgspec.json.Decoder(kind).decode
-        for number, line, ended in self.lines(path):
-            try:
-                row = decode(line)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                self.unreadable(path, number, error, ended=ended)
-                continue
-            if sound(row):
-                yield row, line
-            else:
-                self.unreadable(path, number, ValueError("a value is out of all bounds"), ended=ended)
+
+        def checked(line: bytes) -> T:
+            row = decode(line)
+            if not sound(row):
+                raise msgspec.DecodeError("a value is out of all bounds")
+            return row
+
+        def damage(number: int, error: Exception, ended: bool) -> None:
+            self.unreadable(path, number, error, ended=ended)
+
+        with self._missing_named(path):
+            yield from readable(path, checked, damage)
 
     def unreadable(self, path: Path, number: int, error: Exception, *, ended: bool) -> None:
         """A line is no record: damage, unless it is the last one and was not finished."""
@@ -74,3 +90,13 @@ class RecordReader:
         elif path not in self._warned:
             self._warned.add(path)
             self._warn(f"{path}, line {number}: cut off (is the run still writing?); passed over")
+
+    @staticmethod
+    @contextlib.contextmanager
+    def _missing_named(path: Path) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise ConfigError(
+                f"{path}: {error.strerror}; name the directory of a run, or make one with 'grinder run'"
+            ) from error
