@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from grinder.cli.main import invoke
-from grinder.cli.plugin_check import printable
+from grinder.evidence.text import printable
 from grinder.testing import checking
 from grinder.testing.cases import CASES
 from grinder.testing.probe import Job

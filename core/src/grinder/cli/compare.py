@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 import msgspec
 
+from grinder.cli.output import say, say_json
 from grinder.cli.run_dirs import check_run, warn
 from grinder.cli.targets import check_target
 
@@ -41,7 +42,10 @@ def compare(one: Path, other: Path, out: Path | None, fail_on_difference: bool, 
         from grinder.evidence.compare_page import write_comparison
 
         write_comparison(comparison, names, out)
-    click.echo(_as_json(comparison, names, out) if as_json else "\n".join(_text(comparison, names, out)))
+    if as_json:
+        say_json(_as_json(comparison, names, out))
+    else:
+        say("\n".join(_text(comparison, names, out)))
     for gathered, name in zip((comparison.a, comparison.b), names, strict=True):
         warn(gathered, name)
     corrupt = comparison.a.corrupt or comparison.b.corrupt

@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 
 import click
 
+from grinder.cli.output import say, say_json
 from grinder.engine.plugins import load
+from grinder.evidence.text import table
 from grinder.host.discovery import EXCHANGES, PLUGINS, STRATEGIES, discover
 from grinder.host.loading import load_extension
 from grinder.host.manager import Host
@@ -73,16 +75,16 @@ def show(origin: bool, as_json: bool, **options: Any) -> None:
     """Print the resolved settings, secrets hidden."""
     sources = read_sources(**options)
     settings = load(sources).settings
-    rows = [(row.key, row.shown, str(sources.origin(row.path))) for row in flatten(settings)]
+    resolved = [(row.key, row.shown, str(sources.origin(row.path))) for row in flatten(settings)]
     if as_json:
-        values = {key: {"value": shown, "origin": source} if origin else shown for key, shown, source in rows}
-        click.echo(json.dumps(values, indent=2, ensure_ascii=False))
+        values = {key: {"value": shown, "origin": source} if origin else shown for key, shown, source in resolved}
+        say_json(json.dumps(values, indent=2, ensure_ascii=False))
     else:
-        table = [(key, _one_line(shown), *((source,) if origin else ())) for key, shown, source in rows]
+        rows = [(key, _one_line(shown), *((source,) if origin else ())) for key, shown, source in resolved]
         header = ("key", "value", "origin") if origin else ("key", "value")
-        click.echo(_aligned([header, *table]))
+        say("\n".join(table(header, rows, 0)))
     for note in sources.unused(settings):
-        click.echo(f"note: {note}", err=True)
+        say(f"note: {note}", err=True)
 
 
 @config.command()
@@ -95,24 +97,18 @@ def check(as_json: bool, **options: Any) -> None:
     digest = fingerprint(settings)
     enabled = list(sources.enabled_plugins())
     if as_json:
-        click.echo(json.dumps({"ok": True, "profile": settings.profile, "plugins": enabled, "settings_sha256": digest}))
+        say_json(json.dumps({"ok": True, "profile": settings.profile, "plugins": enabled, "settings_sha256": digest}))
     else:
-        click.echo(f"ok: profile {settings.profile}, plugins {', '.join(enabled)}, settings_sha256 {digest}")
+        say(f"ok: profile {settings.profile}, plugins {', '.join(enabled)}, settings_sha256 {digest}")
 
 
 @config.command("schema")
 def print_schema() -> None:
     """Print the JSON schema of settings, with every installed plugin's."""
-    click.echo(json.dumps(schema(), indent=2, ensure_ascii=False))
+    say_json(json.dumps(schema(), indent=2, ensure_ascii=False))
 
 
 def _one_line(value: Any) -> str:
     if isinstance(value, str):
         return value if value.isprintable() and value else json.dumps(value)
     return json.dumps(value, ensure_ascii=False)
-
-
-def _aligned(rows: list[tuple[str, ...]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
-    return "\n".join(line.rstrip() for line in lines)

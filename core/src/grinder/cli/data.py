@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from grinder.cli.output import say, say_json
 from grinder.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def gaps(root: Path, threshold_ms: int, output: Path | None, as_json: bool) -> i
         _check_no_input(output, report)
         write_atomic(output, msgspec.json.format(msgspec.json.encode(report.gaps)) + b"\n")
     if as_json:
-        click.echo(msgspec.json.encode(report).decode())
+        say_json(msgspec.json.encode(report).decode())
     else:
         _show(report)
     if report.errors:
@@ -71,11 +72,11 @@ def _show(report: Report) -> None:
     ]
     if rows:
         for line in table(("symbol", "gap ms", "from", "to", "file"), rows, 0):
-            click.echo(line)
-        click.echo("")
+            say(line)
+        say("")
     for problem in report.errors:
-        click.echo(f"error: {printable(problem.message)}", err=True)
+        say(f"error: {printable(problem.message)}", err=True)
     for path in report.passed_over:
-        click.echo(f"note: {printable(path)} is no recording", err=True)
+        say(f"note: {printable(path)} is no recording", err=True)
     silences = f"{len(report.gaps)} gaps longer than {report.threshold_ms:,} ms"
-    click.echo(f"{silences} in {len(report.scanned)} recordings, {len(report.errors)} errors")
+    say(f"{silences} in {len(report.scanned)} recordings, {len(report.errors)} errors")

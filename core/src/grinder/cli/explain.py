@@ -10,6 +10,7 @@ from typing import Any, Final
 import click
 import msgspec
 
+from grinder.cli.output import say, say_json
 from grinder.errors import ConfigError, InputError
 from grinder.evidence.explain import DecisionRow
 from grinder.evidence.explain import explain as in_words
@@ -64,11 +65,14 @@ def explain(decision_id: str, run_dir: Path, as_json: bool) -> None:
         raise ConfigError(
             f"run directory {run_dir} does not exist; name one with --run, or make one with 'grinder run'"
         )
-    reader = RecordReader(lambda text: click.echo(f"warning: {text}", err=True))
+    reader = RecordReader(lambda text: say(f"warning: {text}", err=True))
     line = _find(reader, run_dir / DECISIONS, decision_id, _intent_of(reader, run_dir / FILLS, decision_id))
     if line is not None:
         found = _Found(reader, run_dir, line)
-        click.echo(found.as_json() if as_json else found.as_text())
+        if as_json:
+            say_json(found.as_json())
+        else:
+            say(found.as_text())
     if reader.corrupt is not None:
         raise reader.corrupt
     if line is None:
@@ -157,5 +161,5 @@ class _Found:
             summary = read_summary(self._run_dir)
             meanings |= summary.reasons if summary is not None else {}
         except InputError as error:
-            click.echo(f"warning: {error}; plugins' reasons are shown without their meaning", err=True)
+            say(f"warning: {error}; plugins' reasons are shown without their meaning", err=True)
         return lambda code: meanings.get(code, code)

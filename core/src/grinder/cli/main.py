@@ -10,6 +10,8 @@ from typing import Final
 
 import click
 
+from grinder.cli.output import say_error, show_click_error
+
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "compare": ("grinder.cli.compare:compare", "Say what differs between two runs, and where they part."),
     "config": ("grinder.cli.config:config", "Show, check and describe settings."),
@@ -121,7 +123,7 @@ def invoke(args: Sequence[str] | None = None) -> int:
     except click.exceptions.Abort:
         return 130
     except click.ClickException as error:
-        error.show()
+        show_click_error(error)
         return error.exit_code
     except KeyboardInterrupt:
         return 130
@@ -134,6 +136,6 @@ def invoke(args: Sequence[str] | None = None) -> int:
 
         if not isinstance(error, GrinderError):
             raise
-        click.echo(f"error: {error}", err=True)
+        say_error(str(error))
         return error.exit_code
     return result if isinstance(result, int) else 0

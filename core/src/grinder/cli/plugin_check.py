@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from grinder.cli.output import say, say_json
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -36,9 +38,9 @@ def check(target: str, overrides: tuple[str, ...], timeout: float, as_json: bool
     values = _values(overrides)
     found = [(each, checked(Job(target=each, settings=values), timeout)) for each in wanted(target)]
     if as_json:
-        click.echo(json.dumps([_row(each, results) for each, results in found], indent=2, ensure_ascii=True))
+        say_json(json.dumps([_row(each, results) for each, results in found], indent=2, ensure_ascii=False))
     else:
-        click.echo("\n\n".join(_text(each, results) for each, results in found))
+        say("\n\n".join(_text(each, results) for each, results in found))
     return int(any(_failed(results) for _, results in found))
 
 
@@ -72,6 +74,8 @@ def _row(target: Target, results: Sequence[Result]) -> Mapping[str, Any]:
 
 
 def _text(target: Target, results: Sequence[Result]) -> str:
+    from grinder.evidence.text import printable
+
     lines = [f"{target.name}  {_source(target)}"]
     for result in results:
         lines.append(f"{result.case}  {result.status.upper()}  {result.title}: {result.why}")
@@ -84,8 +88,3 @@ def _text(target: Target, results: Sequence[Result]) -> str:
 
 def _source(target: Target) -> str:
     return target.source or target.file
-
-
-def printable(text: str) -> str:
-    """The text with everything that a terminal would not print escaped: it quotes what a plugin made."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

@@ -1,4 +1,4 @@
-"""What one installed thing offers, for ``grinder plugins show``; and plain text tables."""
+"""What one installed thing offers, for ``grinder plugins show``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined, to_jsonable_python
 
 from grinder.errors import ConfigError, PluginError
+from grinder.evidence.text import table
 from grinder.host.discovery import (
     EXCHANGES,
     PLUGINS,
@@ -112,23 +113,20 @@ def as_text(details: Mapping[str, Any]) -> str:
             [row["key"], "(required)" if row["required"] else json.dumps(row["default"]), row["description"]]
             for row in details["settings"]
         ]
-        parts.append(table(("setting", "default", "description"), rows))
+        parts.append(_table(("setting", "default", "description"), rows))
     if details["reasons"]:
-        parts.append(table(("reason", "meaning"), [list(row) for row in details["reasons"].items()]))
+        parts.append(_table(("reason", "meaning"), [list(row) for row in details["reasons"].items()]))
     parts.append("\n".join(["hooks" if details["group"] == PLUGINS else "functions", *details["hooks"].values()]))
     if GATE in details["hooks"]:
         parts.append("judge\n" + (details["judge"] or "none: grinder whatif keeps the answers that were recorded"))
     return "\n\n".join(parts)
 
 
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join(table(header, rows, 0))
+
+
 def cell(value: object) -> str:
     """A value in one line; ``-`` where there is none."""
     text = ",".join(value) if isinstance(value, tuple) else str(value or "-")
     return " ".join((text or "-").split())
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Plain text, columns aligned."""
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (header, *rows))
-    return "\n".join(line.rstrip() for line in lines)

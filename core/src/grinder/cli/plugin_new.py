@@ -14,6 +14,7 @@ from typing import Final
 
 import click
 
+from grinder.cli.output import say, say_json
 from grinder.errors import ConfigError, StateError
 
 FILES: Final[Mapping[str, str]] = {
@@ -62,10 +63,10 @@ def new(name: str, out: Path, author: str, as_json: bool) -> None:
     written = _write(folder, values)
     if as_json:
         row = {"name": values["name"], "distribution": values["distribution"], "path": str(folder), "files": written}
-        click.echo(json.dumps(row, indent=2))
+        say_json(json.dumps(row, indent=2))
         return
-    click.echo(f"{folder}\n" + "\n".join(f"  {path}" for path in written))
-    click.echo(
+    say(f"{folder}\n" + "\n".join(f"  {path}" for path in written))
+    say(
         f"next:  cd {folder}\n       pip install --editable '.[test]'\n       pytest\n"
         f"       grinder plugins check {values['name']}"
     )

@@ -16,10 +16,12 @@ import click
 import msgspec
 
 from grinder.cli.config import read_sources, settings_options
+from grinder.cli.output import say, say_json
 from grinder.cli.plugin_check import check
-from grinder.cli.plugin_details import GROUPS, as_text, cell, details_of, table
+from grinder.cli.plugin_details import GROUPS, as_text, cell, details_of
 from grinder.cli.plugin_new import new
 from grinder.errors import ConfigError, PluginError, SafetyError
+from grinder.evidence.text import table
 from grinder.host.discovery import (
     EXCHANGES,
     PLUGINS,
@@ -84,12 +86,13 @@ def list_plugins(everything: bool, as_json: bool, **options: Any) -> None:
         wanted = {*sources.enabled_plugins(), *settings.host.essential}
         rows = [row for row in rows if row.name in wanted]
     if as_json:
-        click.echo(json.dumps([msgspec.to_builtins(row) for row in rows], indent=2, ensure_ascii=False))
+        say_json(json.dumps([msgspec.to_builtins(row) for row in rows], indent=2, ensure_ascii=False))
     elif rows:
         columns = ("group", *COLUMNS) if everything else COLUMNS
-        click.echo(table(columns, [[cell(getattr(row, column)) for column in columns] for row in rows]))
+        cells = [[cell(getattr(row, column)) for column in columns] for row in rows]
+        say("\n".join(table(columns, cells, 0)))
     else:
-        click.echo(f"no plugin is enabled in profile {settings.profile}; --all shows what is installed")
+        say(f"no plugin is enabled in profile {settings.profile}; --all shows what is installed")
 
 
 @plugins.command()
@@ -103,7 +106,10 @@ def show(name: str, as_json: bool, **options: Any) -> None:
     """
     settings = _core_settings(read_sources(**options))
     details = details_of(name, settings)
-    click.echo(json.dumps(details, indent=2, ensure_ascii=False) if as_json else as_text(details))
+    if as_json:
+        say_json(json.dumps(details, indent=2, ensure_ascii=False))
+    else:
+        say(as_text(details))
 
 
 @plugins.command(context_settings={"ignore_unknown_options": True})

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from grinder.cli.run import Duration
+from grinder.cli.output import progress, say, say_json
+from grinder.cli.params import Duration, Symbols
 
 if TYPE_CHECKING:
     from grinder.feeds.recorder import Recorded, Recorder
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--replay", multiple=True, type=click.Path(path_type=Path), help="A recording; may be given many times. "
               "Without one the embedded synthetic market is recorded.")  # fmt: skip
 @click.argument("more_recordings", nargs=-1, type=click.Path(path_type=Path), metavar="[RECORDING]...")
-@click.option("--symbols", default="", help="Comma-separated; default: those of the recording.")
+@click.option("--symbols", type=Symbols(), default="", help="Comma-separated; default: those of the recording.")
 @click.option("--duration", type=Duration(), help="End after this much event time, such as 90s or 15m.")
 @click.option(
     "--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True, help="Of the synthetic market."
@@ -42,19 +42,20 @@ def record(**given: Any) -> None:
     from grinder.engine.surroundings import open_feed
     from grinder.feeds.recorder import Recorder
 
-    symbols = tuple(s.strip().upper() for s in given["symbols"].split(",") if s.strip())
     replay = (*given["replay"], *given["more_recordings"])
     options = RunOptions(
-        symbols=symbols, replay=replay, duration=given["duration"], seed=given["seed"], tolerant=given["tolerant"]
+        symbols=given["symbols"],
+        replay=replay,
+        duration=given["duration"],
+        seed=given["seed"],
+        tolerant=given["tolerant"],
     )
     feed = open_feed(options, ())
     recorder = Recorder(given["out"], feed, rows=given["rows"], duration_ns=given["duration"] or 0)
     try:
-        with _stopped_by_signals(recorder):
-            recorder.run(_progress() if sys.stderr.isatty() else None)
+        with _stopped_by_signals(recorder), progress() as show:
+            recorder.run(show)
     finally:
-        if sys.stderr.isatty():
-            click.echo("\r\x1b[K", nl=False, err=True)
         if recorder.rows:
             _print(recorder.recorded(), as_json=given["as_json"])
         feed.close()
@@ -86,21 +87,12 @@ def _print(done: Recorded, *, as_json: bool) -> None:
     from grinder.log import utc
 
     if as_json:
-        click.echo(msgspec.json.encode(done).decode())
+        say_json(msgspec.json.encode(done).decode())
         return
     state = "" if done.complete else ", not complete"
-    click.echo(f"recorded  {printable(done.path)}{state}")
-    click.echo(f"events    {done.rows:,} of {printable(', '.join(done.symbols))}")
-    click.echo(f"time      {utc(done.first_ns)} to {utc(done.last_ns)}")
-    click.echo(f"size      {done.bytes:,} bytes in {done.partitions} partitions")
+    say(f"recorded  {printable(done.path)}{state}")
+    say(f"events    {done.rows:,} of {printable(', '.join(done.symbols))}")
+    say(f"time      {utc(done.first_ns)} to {utc(done.last_ns)}")
+    say(f"size      {done.bytes:,} bytes in {done.partitions} partitions")
     for kind, count in done.skipped.items():
-        click.echo(f"skipped   {count} ({kind})")
-
-
-def _progress() -> Callable[[int, int], None]:
-    from grinder.log import utc
-
-    def show(now: int, events: int) -> None:
-        click.echo(f"\r{utc(now, 0)}  {events:,} events", nl=False, err=True)
-
-    return show
+        say(f"skipped   {count} ({kind})")

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from grinder.cli.output import say, say_json
 from grinder.cli.run_dirs import check_run, warn
 from grinder.cli.targets import check_target
 
@@ -23,6 +24,7 @@ def report(run_dir: Path, out: Path | None, as_json: bool) -> None:
     a file is corrupt.
     """
     from grinder.evidence.report import REPORT, write_report
+    from grinder.evidence.text import printable
 
     check_run(run_dir)
     page = out if out is not None else run_dir / REPORT
@@ -36,9 +38,9 @@ def report(run_dir: Path, out: Path | None, as_json: bool) -> None:
             "complete": not gathered.problems,
             "problems": gathered.problems,
         }
-        click.echo(msgspec.json.format(msgspec.json.encode(facts), indent=2).decode())
+        say_json(msgspec.json.format(msgspec.json.encode(facts), indent=2).decode())
     else:
-        click.echo(page)
+        say(printable(page))
     warn(gathered, str(run_dir))
     if gathered.corrupt is not None:
         raise gathered.corrupt

@@ -2,50 +2,17 @@
 
 from __future__ import annotations
 
-import re
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from grinder.cli.output import progress, say, say_json
+from grinder.cli.params import Duration, Speed, Symbols
 from grinder.errors import ConfigError
 
 if TYPE_CHECKING:
     from grinder.engine.options import RunOptions
-
-LONGEST_NS = 3650 * 86_400_000_000_000
-UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-class Duration(click.ParamType[int]):
-    """A time span such as 90, 90s, 500ms, 15m, 2h, 1d; seconds when no unit is given."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Nanoseconds, above zero and up to ten years."""
-        match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)\s*(ms|s|m|h|d|)", str(value).strip())
-        ns = int(float(match[1]) * UNITS[match[2]] * 1e9) if match else 0
-        if not 0 < ns <= LONGEST_NS:
-            self.fail(f"{value!r} is no time span up to 3650d; write for instance 90s, 500ms, 15m or 2h", param, ctx)
-        return ns
-
-
-class Speed(click.ParamType[float]):
-    """``max``, or a multiple of real time such as 1x or 10x."""
-
-    name = "max|1x"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The multiple; 0 for as fast as it goes."""
-        if value in {"max", 0.0}:
-            return 0.0
-        match = re.fullmatch(r"(\d{1,4}(?:\.\d{1,3})?)x", str(value))
-        if match is None or float(match[1]) <= 0:
-            self.fail(f"{value!r} is no speed; write max, 1x, or another multiple such as 10x", param, ctx)
-        return float(match[1])
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -53,7 +20,7 @@ class Speed(click.ParamType[float]):
 @click.option("--config", type=click.Path(path_type=Path), help="A settings file; it holds over the profile.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One setting; may be given many times.")
 @click.option("--secrets-dir", type=click.Path(path_type=Path), help="Folder of files that hold one secret each.")
-@click.option("--symbols", default="", help="Comma-separated; default: those of the recording.")
+@click.option("--symbols", type=Symbols(), default="", help="Comma-separated; default: those of the recording.")
 @click.option("--replay", multiple=True, type=click.Path(path_type=Path), help="A recording; may be given many times. "
               "Without one the embedded synthetic market is used.")  # fmt: skip
 @click.argument("more_recordings", nargs=-1, type=click.Path(path_type=Path), metavar="[RECORDING]...")
@@ -80,26 +47,22 @@ def run(**given: Any) -> int:
     timeline.jsonl and report.html in --out.
     """
     from grinder.engine.session import Session
-    from grinder.evidence.summary import render
+    from grinder.evidence.summary import SUMMARY, render
 
     options = _options(given)
-    progress = _progress() if sys.stderr.isatty() else None
     session = Session.open(options)
-    session.progress = progress
-    summary = session.run()
-    if progress is not None:
-        click.echo("\r\x1b[K", nl=False, err=True)
+    with progress() as session.progress:
+        summary = session.run()
     if options.as_json:
-        click.echo((session.out / "summary.json").read_text(), nl=False)
+        say_json((session.out / SUMMARY).read_text())
     else:
-        click.echo(render(summary, session.out))
+        say(render(summary, session.out))
     return session.exit_code
 
 
 def _options(given: dict[str, Any]) -> RunOptions:
     from grinder.engine.options import RunOptions
 
-    symbols = tuple(s.strip().upper() for s in given.pop("symbols").split(",") if s.strip())
     replay = (*given.pop("replay"), *given.pop("more_recordings"))
     if given["resume"] and given["data_dir"] is None and given["out"] is None:
         raise ConfigError("--resume needs to know what to resume: give --data-dir, or the --out of the earlier run")
@@ -107,13 +70,4 @@ def _options(given: dict[str, Any]) -> RunOptions:
         from grinder.cli.targets import check_not_kept
 
         check_not_kept(given["log_file"], "--log-file")
-    return RunOptions(symbols=symbols, replay=replay, **given)
-
-
-def _progress() -> Callable[[int, int], None]:
-    from grinder.log import utc
-
-    def show(now: int, events: int) -> None:
-        click.echo(f"\r{utc(now, 0)}  {events:,} events", nl=False, err=True)
-
-    return show
+    return RunOptions(replay=replay, **given)

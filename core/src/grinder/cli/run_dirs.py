@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import click
-
+from grinder.cli.output import say
 from grinder.cli.targets import RECORDS
 from grinder.errors import ConfigError
 from grinder.evidence.gathering import Gathered
@@ -31,4 +30,4 @@ def check_run(path: Path) -> None:
 def warn(gathered: Gathered, name: str) -> None:
     """Say on stderr what is missing or cannot be read."""
     for problem in gathered.problems:
-        click.echo(f"warning: {name}: {problem}", err=True)
+        say(f"warning: {name}: {problem}", err=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from grinder.cli.output import say, say_json
 from grinder.cli.targets import check_target
 from grinder.errors import ConfigError
 
@@ -60,13 +61,13 @@ def whatif(
 
     saved = read_saved(run_dir / SETTINGS)
     base, changed = _load(saved, str(run_dir / SETTINGS), overrides, config_file, plugins_dir)
-    reader = RecordReader(lambda text: click.echo(f"warning: {text}", err=True))
+    reader = RecordReader(lambda text: say(f"warning: {text}", err=True))
     answer = _conduct(partial(Study, run_dir, base, changed, reader=reader, limit=limit), out)
     answer.notes = notes(run_dir, saved, base, changed) + answer.notes
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())
+        say_json(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())
     else:
-        click.echo(render(answer))
+        say(render(answer))
     if reader.corrupt is not None:
         raise reader.corrupt
 
