@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 
 import msgspec
 
+from grinder.engine.assembly import Assembly
 from grinder.engine.executor import Executor
 from grinder.engine.gating import Gating
+from grinder.engine.plugins import Hosted
 from grinder.engine.worth import money, value_price, worth
 from grinder.evidence.summary import (
     DecisionCounts,
@@ -25,9 +27,12 @@ from grinder.evidence.summary import (
     Summary,
 )
 from grinder.gates.stats import COUNT_NAMES
+from grinder.host.discovery import PluginRecord
 from grinder.instruments import Instrument
+from grinder.log import utc
 from grinder.market.state import MarketState
 from grinder.reasons import ReasonRegistry
+from grinder.settings.report import fingerprint
 
 ZERO = Decimal(0)
 
@@ -41,6 +46,19 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
     inputs: tuple[InputRow, ...]
     settings_sha256: str
     plugins: tuple[PluginRow, ...]
+
+
+def run_facts(loaded: Hosted, parts: Assembly, now_ns: int, seed: int, inputs: tuple[InputRow, ...] = ()) -> RunFacts:
+    """The facts of a run, or of a program's gatekeeper, that is named after the time ``now_ns`` and its instance."""
+    stamp = utc(now_ns, 0).translate(str.maketrans("", "", "-:"))
+    return RunFacts(
+        run_id=f"{stamp}-{parts.state.recovered.tag}",
+        profile=loaded.settings.profile,
+        seed=seed,
+        inputs=inputs,
+        settings_sha256=fingerprint(loaded.settings),
+        plugins=tuple(_plugin_rows(parts.gating, loaded.extensions)),
+    )
 
 
 def summarise(
@@ -146,7 +164,9 @@ def _positions(executor: Executor, market: MarketState, instruments: Mapping[str
         )
 
 
-def plugin_rows(gating: Gating, others: Sequence[PluginRow]) -> tuple[PluginRow, ...]:
+def _plugin_rows(gating: Gating, others: Iterable[PluginRecord]) -> Iterator[PluginRow]:
     """The gates in the order in which they are asked, then everything else that was loaded."""
-    gates = [PluginRow(name=g.name, version=g.version, mode=g.settings.mode.value) for g in gating.gates]
-    return (*gates, *others)
+    for gate in gating.gates:
+        yield PluginRow(name=gate.name, version=gate.version, mode=gate.settings.mode.value)
+    for record in others:
+        yield PluginRow(name=record.name, version=record.version)

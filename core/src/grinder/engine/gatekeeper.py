@@ -12,21 +12,19 @@ import msgspec
 from grinder.clock import Clock, LiveClock, measure_ns
 from grinder.decisions import Decision
 from grinder.engine.booking import Booking
-from grinder.engine.closing import RunFacts, plugin_rows, summarise
+from grinder.engine.closing import run_facts, summarise
 from grinder.engine.feeding import Feeding
-from grinder.engine.instance import as_instruments, as_overrides, as_path, check_clock, log_fault, open_post
+from grinder.engine.instance import as_instruments, as_overrides, as_path, check_clock, open_post
 from grinder.engine.numbers import Number, text
 from grinder.engine.plugins import Hosted, load_gates
 from grinder.engine.post import Post
 from grinder.engine.reporting import Reporting
 from grinder.engine.statement import settle, statement
-from grinder.evidence.summary import PluginRow
 from grinder.exchange import VenueOrder, VenuePosition
 from grinder.instruments import Instrument
-from grinder.log import program_logger, utc
+from grinder.log import log_fault, program_logger
 from grinder.reconcile.report import ReconcileReport
 from grinder.settings.groups import LogSettings
-from grinder.settings.report import fingerprint
 from grinder.settings.sources import Sources
 from grinder.types import IntentKind, OpenOrder, OrderIntent, Position, PositionSide, TradingState
 
@@ -269,19 +267,9 @@ class Gatekeeper(Feeding, Reporting, Booking):
 
     def _summarise(self) -> None:
         post, parts = self._post, self._post.parts
-        others = [PluginRow(name=record.name, version=record.version) for record in self._loaded.extensions]
         now = post.clock.now_ns()
-        stamp = utc(now, 0).translate(str.maketrans("", "", "-:"))
-        facts = RunFacts(
-            run_id=f"{stamp}-{parts.state.recovered.tag}",
-            profile=self._loaded.settings.profile,
-            seed=self._seed,
-            inputs=(),
-            settings_sha256=fingerprint(self._loaded.settings),
-            plugins=plugin_rows(parts.gating, others),
-        )
         summarise(
-            facts,
+            run_facts(self._loaded, parts, now, self._seed),
             executor=post.executor,
             gating=parts.gating,
             market=post.market,

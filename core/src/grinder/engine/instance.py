@@ -105,11 +105,6 @@ class _OneVenue:
         return self._route
 
 
-def log_fault(log: FilteringBoundLogger, plugin: str, hook: str, error: BaseException) -> None:
-    """A hook of a plugin failed; it was isolated."""
-    log.error("PLUGIN_FAULT", plugin=plugin, hook=hook, error=f"{type(error).__name__}: {error}")
-
-
 def check_clock(clock: object, seed: object) -> None:
     """Whether a clock is one, and a seed goes with it.
 

@@ -11,6 +11,7 @@ from grinder.clock import Clock
 from grinder.engine.assembly import Assembly
 from grinder.engine.door import Door
 from grinder.engine.executor import Executor
+from grinder.engine.marking import Marking
 from grinder.engine.outside import Outside
 from grinder.engine.settlement import Venue
 from grinder.errors import CallError
@@ -26,8 +27,6 @@ FLUSH_NS: Final = 1_000_000_000
 """Time between two hand-overs of records to the operating system."""
 BEGAN: Final = "books_began_ns"
 """Key under which the journal keeps when the books began with what the venue stated."""
-MARK_NS: Final = 100_000_000
-"""Time between two looks at mid prices for markouts."""
 
 
 class Post:
@@ -65,7 +64,7 @@ class Post:
         self.began_ns = int(parts.state.recovered.state.get(BEGAN, 0))
         self.last_fill_ns: dict[str, int] = {}
         self._flush_at = 0
-        self._mark_at = 0
+        self._marking = Marking(parts.markouts, parts.market, parts.instruments)
         for order in parts.state.recovered.orders:
             self.name(order.symbol, order.venue_order_id, order.client_id)
         for (_, _, symbol), cursor in parts.state.recovered.cursors.items():
@@ -93,10 +92,8 @@ class Post:
 
     def rest(self, now: int) -> None:
         """What is due from time to time: records on disk, mids for markouts."""
-        if now >= self._mark_at:
-            self._mark_at = now + MARK_NS
-            for symbol in self.instruments:
-                self.parts.markouts.advance(now, symbol, self.market.view(symbol).mid)
+        if now >= self._marking.due_ns:
+            self._marking.look(now)
         if now >= self._flush_at:
             self._flush_at = now + FLUSH_NS
             self.parts.recorder.flush()

@@ -5,13 +5,12 @@ from __future__ import annotations
 import msgspec
 
 from grinder.clock import Clock, ManualClock
+from grinder.engine.account import UNANSWERED
 from grinder.engine.executor import PROGRESS, Executor
 from grinder.engine.state import State
 from grinder.errors import StateError
 from grinder.evidence.recorder import canonical, fill_record, payment_record
 from grinder.types import FillCause, OrderState, TradingState
-
-UNCERTAIN = frozenset((OrderState.INTENT, OrderState.SENT, OrderState.UNKNOWN))
 
 
 def recover(executor: Executor, state: State, clock: Clock) -> int:
@@ -40,7 +39,7 @@ def recover(executor: Executor, state: State, clock: Clock) -> int:
     executor.settlement.rebook()
     for order in recovered.orders:
         working = order.open_order()
-        if working.state in UNCERTAIN:
+        if working.state in UNANSWERED:
             working = msgspec.structs.replace(working, state=OrderState.UNKNOWN)
         executor.settlement.adopt(working)
     executor.recorder.restore(

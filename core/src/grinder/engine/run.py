@@ -10,10 +10,10 @@ from grinder.clock import ManualClock, measure_ns
 from grinder.engine.arithmetic import plain_arithmetic
 from grinder.engine.executor import Executor
 from grinder.engine.faces import RuntimeFace
+from grinder.engine.marking import Marking
 from grinder.engine.runtime import Runtime
 from grinder.engine.sampler import Sampler
 from grinder.engine.watchdog import Watchdog
-from grinder.evidence.markouts import Markouts
 from grinder.exchange import Simulated
 from grinder.market.state import MarketState
 from grinder.types import AccountView, MarketEvent, OrderIntent, Strategy, TradingState
@@ -23,8 +23,6 @@ BATCH: Final = 512
 """Events between two looks at signals, the server and the watchdog."""
 SILENCE_NS: Final = 60_000_000_000
 """After a silence of all symbols longer than this the strategy is asked again when the market speaks again."""
-MARK_NS: Final = 100_000_000
-"""Event time between two looks at mid prices for markouts."""
 
 
 class Loop:
@@ -48,7 +46,7 @@ class Loop:
         strategy: Strategy,
         account: AccountView,
         runtime: Runtime,
-        markouts: Markouts,
+        marking: Marking,
         sampler: Sampler,
         watchdog: Watchdog,
         symbols: Sequence[str],
@@ -66,7 +64,7 @@ class Loop:
         self._account = account
         self._runtime = runtime
         self._runtime_face = RuntimeFace(runtime)
-        self._markouts = markouts
+        self._marking = marking
         self._sampler = sampler
         self.watchdog = watchdog
         self._symbols = tuple(symbols)
@@ -80,7 +78,6 @@ class Loop:
         )
         self._wake_at = NEVER
         self._due = 0
-        self._mark_at = 0
         self._trading = False
         self._until = NEVER
         self.stopping = False
@@ -188,8 +185,8 @@ class Loop:
 
     def _consult(self, symbol: str, now: int) -> Sequence[OrderIntent]:
         """What the strategy proposes for one symbol; nothing before the venues have stated their balances."""
-        if now >= self._mark_at:
-            self._mark(now)
+        if now >= self._marking.due_ns:
+            self._marking.look(now)
         if not self._executor.settlement.ready:
             return ()
         try:
@@ -206,12 +203,6 @@ class Loop:
             await self._executor.propose(intents, now)
             for simulator in self._simulators:
                 self._due = min(self._due, simulator.due_ns)
-
-    def _mark(self, now: int) -> None:
-        """Let the mid prices of this moment close what markouts wait for."""
-        self._mark_at = now + MARK_NS
-        for symbol in self._symbols:
-            self._markouts.advance(now, symbol, self._market.view(symbol).mid)
 
     def _fault(self, symbol: str, error: Exception) -> None:
         executor = self._executor

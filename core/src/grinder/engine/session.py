@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from grinder.clock import LiveClock, ManualClock, measure_ns
 from grinder.engine.assembly import Assembly
-from grinder.engine.closing import RunFacts, plugin_rows, summarise
+from grinder.engine.closing import RunFacts, run_facts, summarise
+from grinder.engine.marking import Marking
 from grinder.engine.observe import Observation
 from grinder.engine.options import RunOptions
 from grinder.engine.plugins import Loaded, load
@@ -20,19 +21,18 @@ from grinder.engine.recovery import recover
 from grinder.engine.run import Loop
 from grinder.engine.sampler import Sampler
 from grinder.engine.state import open_state
-from grinder.engine.surroundings import calm_collector, log_fault, open_feed, print_trace, stop_signals
+from grinder.engine.surroundings import calm_collector, open_feed, print_trace, stop_signals
 from grinder.engine.watchdog import Watchdog
 from grinder.errors import ConfigError, SafetyError
-from grinder.evidence.summary import METRICS, InputRow, PluginRow, Summary
+from grinder.evidence.summary import METRICS, InputRow, Summary
 from grinder.evidence.timeline import Timeline, interval_ns
 from grinder.exchange import Exchange, ExchangeContext
 from grinder.feeds.feed import Feed
 from grinder.files import write_atomic
 from grinder.host.discovery import PluginState
-from grinder.log import configure, get_logger, utc
+from grinder.log import configure, get_logger, log_fault, utc
 from grinder.reasons import CORE_REASONS
 from grinder.settings.model import ExchangeSettings
-from grinder.settings.report import fingerprint
 from grinder.settings.saved import SETTINGS, saved
 from grinder.types import Route
 
@@ -77,7 +77,7 @@ class Session:
         sources = options.sources()
         if sources.part("exchange", ExchangeSettings).mode == "real":
             raise SafetyError("this version trades on paper only; set exchange.mode: paper")
-        loaded = load(sources, trace=trace, on_fault=log_fault)
+        loaded = load(sources, trace=trace, on_fault=lambda *fault: log_fault(get_logger(), *fault))
         settings = loaded.settings
         configure(settings.log.level, json=settings.log.json_lines or options.as_json, file=options.log_file)
         return cls(options, loaded, open_feed(options, settings.symbols))
@@ -203,7 +203,7 @@ class Session:
             strategy=self._loaded.strategy.create(strategy_settings, feed.symbols, feed.instruments),
             account=self._parts.desk.face,
             runtime=self._parts.runtime,
-            markouts=self._parts.markouts,
+            marking=Marking(self._parts.markouts, self._market, feed.symbols),
             sampler=Sampler(
                 self._timeline,
                 account=self._account,
@@ -246,7 +246,6 @@ class Session:
     # Closing.
 
     def _run_facts(self) -> RunFacts:
-        others = [PluginRow(name=r.name, version=r.version) for r in self._loaded.extensions]
         feed = self._feed
         inputs = tuple(
             InputRow(
@@ -255,15 +254,7 @@ class Session:
             for i in feed.inputs
         )
         synthetic = InputRow(path=f"synthetic:{self._options.seed}", first_ns=feed.first_ns, last_ns=feed.last_ns)
-        stamp = utc(LiveClock().now_ns(), 0).translate(str.maketrans("", "", "-:"))
-        return RunFacts(
-            run_id=f"{stamp}-{self._state.recovered.tag}",
-            profile=self._settings.profile,
-            seed=self._options.seed,
-            inputs=inputs or (synthetic,),
-            settings_sha256=fingerprint(self._settings),
-            plugins=plugin_rows(self._parts.gating, others),
-        )
+        return run_facts(self._loaded, self._parts, LiveClock().now_ns(), self._options.seed, inputs or (synthetic,))
 
     def _close(self, wall_s: float) -> Summary:
         """Flush everything, then write the summary, the metrics and the report."""

@@ -13,7 +13,6 @@ from typing import Final
 from grinder.engine.options import SYNTHETIC_NS, SYNTHETIC_SYMBOLS, RunOptions
 from grinder.engine.run import Loop
 from grinder.feeds.feed import Feed
-from grinder.log import get_logger
 
 COLLECT_AFTER: Final = 50_000
 """Allocations between two looks of the garbage collector while events are processed."""
@@ -66,8 +65,3 @@ def calm_collector() -> Iterator[None]:
 def print_trace(line: str) -> None:
     """Where hook calls are printed under ``GRINDER_TRACE=1``."""
     sys.stderr.write(f"TRACE {line}\n")
-
-
-def log_fault(plugin: str, hook: str, error: BaseException) -> None:
-    """A hook of a plugin failed; it was isolated."""
-    get_logger().error("PLUGIN_FAULT", plugin=plugin, hook=hook, error=f"{type(error).__name__}: {error}")

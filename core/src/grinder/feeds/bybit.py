@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from grinder.feeds import bybit_wire as wire
 from grinder.feeds.damage import FUTURE_NS, NS_PER_MS, FrameError
+from grinder.feeds.rows import in_sequence
 from grinder.types import BookDelta, BookSnapshot, MarketEvent, MarkPrice, Side, Trade
 
 LINEAR = "bybit-linear"
@@ -126,7 +127,7 @@ class Topics:
             wire.check_ticker(data)
             _check(symbol, data.symbol, frame.ts, local)
             if frame.cs:
-                _check_sequence("tickers", symbol, frame.cs, last)
+                in_sequence(f"tickers of {symbol}", frame.cs, last, "frame")
                 last = frame.cs
             changed = False
             for name in ("markPrice", "indexPrice", "fundingRate", "nextFundingTime"):
@@ -149,12 +150,6 @@ def _check(symbol: str, named: str, ts: int, local: int) -> None:
         raise FrameError("clock", f"event time {ts} ms is more than a day ahead of the local time")
 
 
-def _check_sequence(what: str, symbol: str, at: int, last: int) -> None:
-    if at <= last:
-        again = "repeats" if at == last else "goes back to"
-        raise FrameError("sequence", f"{what} of {symbol} {again} id {at} after {last}; a frame is doubled or moved")
-
-
 def _book(symbol: str) -> Handler:
     last = -1
     ahead = 0  # how far update ids are ahead of the venue's count, which begins anew when the venue restarts
@@ -171,7 +166,7 @@ def _book(symbol: str) -> Handler:
                 ahead += last + 1 - data.u
             last = data.u
             return (BookSnapshot(symbol, exchange, local, data.u + ahead, data.b, data.a),)
-        _check_sequence("orderbook", symbol, data.u, last)
+        in_sequence(f"orderbook of {symbol}", data.u, last, "frame")
         last = data.u
         update_id = data.u + ahead
         return (BookDelta(symbol, exchange, local, update_id, update_id, update_id - 1, data.b, data.a),)

@@ -85,12 +85,12 @@ def flag(text: str) -> bool:
     return value == "true"
 
 
-def in_sequence(what: str, at: int, last: int) -> None:
-    """Check an id against the one before it.
+def in_sequence(what: str, at: int, last: int, part: str = "row") -> None:
+    """Check an id against the one before it; ``part`` is what carries it.
 
     Raises:
         FrameError: it is not larger.
     """
     if at <= last:
         again = "repeats" if at == last else "goes back to"
-        raise FrameError("sequence", f"{what} {again} id {at} after {last}; a row is doubled or moved")
+        raise FrameError("sequence", f"{what} {again} id {at} after {last}; a {part} is doubled or moved")

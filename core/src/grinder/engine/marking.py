@@ -1,0 +1,33 @@
+"""Looks at mid prices from time to time, for markouts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from grinder.evidence.markouts import Markouts
+from grinder.market.state import MarketState
+
+_EVERY_NS: Final = 100_000_000
+
+
+class Marking:
+    """Lets the mid prices of a moment close what markouts wait for.
+
+    Attributes:
+        due_ns: when to look again.
+    """
+
+    __slots__ = ("_market", "_markouts", "_symbols", "due_ns")
+
+    def __init__(self, markouts: Markouts, market: MarketState, symbols: Iterable[str]) -> None:
+        self._markouts = markouts
+        self._market = market
+        self._symbols = tuple(symbols)
+        self.due_ns = 0
+
+    def look(self, now_ns: int) -> None:
+        """Hand over every symbol's mid price; call it when ``due_ns`` has come."""
+        self.due_ns = now_ns + _EVERY_NS
+        for symbol in self._symbols:
+            self._markouts.advance(now_ns, symbol, self._market.view(symbol).mid)
