@@ -12,16 +12,11 @@ from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from grinder import Side
-from grinder.metrics import (
-    CATALOGUE,
-    FORBIDDEN_LABELS,
-    FillCounts,
-    Metrics,
-    Pow2Histogram,
-    family,
-    histogram,
-    text,
-)
+from grinder.metrics.catalogue import CATALOGUE, FORBIDDEN_LABELS
+from grinder.metrics.export import Metrics, text
+from grinder.metrics.families import family, histogram
+from grinder.metrics.fills import FillCounts
+from grinder.metrics.histogram import Pow2Histogram
 
 durations = st.lists(st.integers(0, 2**40), min_size=1, max_size=200)
 

@@ -11,7 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from grinder import ConfigError
-from grinder.metrics import Metrics
+from grinder.metrics.export import Metrics
 from grinder.server import Server
 
 Reply = tuple[int, Mapping[str, str], str]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from generator.markdown import page, prose, table
-from grinder.metrics import CATALOGUE, FORBIDDEN_LABELS
+from grinder.metrics.catalogue import CATALOGUE, FORBIDDEN_LABELS
 
 INTRO = f"""
 Served at `/metrics` while a run serves (see [metrics and health](../how-to/metrics-and-health.md)), in the

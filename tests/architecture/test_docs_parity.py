@@ -40,7 +40,7 @@ from grinder.evidence.summary import Summary
 from grinder.evidence.timeline import FEWEST, ROWS, SAMPLES, Sample, SymbolSample
 from grinder.host.discovery import EXCHANGES, PLUGINS, STRATEGIES
 from grinder.host.signatures import SPECS
-from grinder.metrics import CATALOGUE
+from grinder.metrics.catalogue import CATALOGUE
 from grinder.reasons import CORE_REASONS
 from grinder.settings.decode import keys_of
 from grinder.settings.environment import NAMED

@@ -11,7 +11,8 @@ from grinder.decisions import GateInfo, Mode, Threshold
 from grinder.errors import ConfigError, StateError
 from grinder.gates.chain import BoundGate, Chain, Trace
 from grinder.gates.stats import GateStats
-from grinder.host.manager import GatePlugin, Host
+from grinder.host.gate_plugin import GatePlugin
+from grinder.host.manager import Host
 from grinder.settings.plugin import GateSettings
 
 

@@ -13,7 +13,8 @@ from grinder.gates.breaker import BreakerState
 from grinder.gates.stats import COUNT_NAMES
 from grinder.host.manager import Host
 from grinder.market.state import MarketState
-from grinder.metrics import Metrics, family, histogram, text
+from grinder.metrics.export import Metrics, text
+from grinder.metrics.families import family, histogram
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric

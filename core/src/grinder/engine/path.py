@@ -1,4 +1,4 @@
-"""The life of one order from intent to admission. The only maker of ``Admitted``.
+"""The life of one order from intent to admission.
 
 Stages, in order: target or route, sizing, risk class, trading state, venue rules, in-flight cap, gates, admission
 policy. Each may refuse; whatever happens, one ``Decision`` comes out. Cancels end after the first stage; reducing
@@ -9,31 +9,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import partial
 from typing import Final
 
 import msgspec
 
-from grinder.decisions import _SEAL, Admitted, Decision, Mode, Outcome, Shrink
+from grinder.decisions import Outcome
 from grinder.engine import rules
 from grinder.engine.admission import admission, shrunk_again
 from grinder.engine.arithmetic import plain_arithmetic
+from grinder.engine.conclusion import conclude
 from grinder.engine.draft import Desks, Draft, Policies, Refusal, Ruling
 from grinder.engine.faces import RuntimeFace
+from grinder.engine.holding import hold_to_rules
 from grinder.engine.risk import risk_of
+from grinder.engine.routing import Routing
 from grinder.engine.runtime import Runtime
 from grinder.engine.sizing import size
 from grinder.gates.chain import Chain, Evaluation
 from grinder.instruments import Instrument
-from grinder.journal.identity import client_order_id
 from grinder.market.state import MarketState
 from grinder.types import (
     IntentKind,
-    OpenOrder,
     OrderIntent,
-    OrderState,
     PositionSide,
     Risk,
-    Route,
     TimeInForce,
     TradingState,
 )
@@ -73,13 +73,10 @@ class OrderPath:
     ) -> None:
         self._tag = tag
         self._market = market
-        self._instruments = instruments
-        self._desks = desks
         self._chain_for = chain_for
         self._policies = policies
         self._runtime = RuntimeFace(runtime)
         self._max_in_flight = max_in_flight
-        self._hedge = hedge
         self._venue_reduce_only = venue_reduce_only
         self._maker_only = maker_only
         self._post_only = post_only
@@ -87,12 +84,12 @@ class OrderPath:
         self.symbol_states: dict[str, TradingState] = {}
         self.unavailable = ""
         self._stages = (
-            self._resolve,
+            Routing(instruments, desks, policies, hedge=hedge).resolve,
             self._size,
             self._classify,
             self._maker,
             self._state,
-            self._rules,
+            partial(hold_to_rules, reference=self.reference),
             self._in_flight,
             self._gates,
         )
@@ -127,57 +124,6 @@ class OrderPath:
         return max(self.trading_state, self.symbol_states.get(symbol, TradingState.ACTIVE), key=_STRICTNESS.__getitem__)
 
     # Stages: each refuses or returns None.
-
-    def _resolve(self, draft: Draft) -> Refusal | None:
-        intent = draft.intent
-        draft.instrument = self._instruments.get(intent.symbol)
-        if draft.instrument is None:
-            return Refusal(Outcome.DROPPED, "SYMBOL_UNKNOWN", "instruments", f"no instrument {intent.symbol!r}")
-        if intent.kind is not IntentKind.PLACE:
-            return self._resolve_target(draft)
-        if intent.trigger is not None and intent.tif is TimeInForce.FOK:
-            return Refusal(Outcome.DROPPED, "ORDER_INVALID", "order", "a conditional order cannot be fill-or-kill")
-        if intent.tif is TimeInForce.GTX and intent.price is None:
-            return Refusal(Outcome.DROPPED, "ORDER_INVALID", "order", "a post-only order needs a price")
-        if (intent.position_side is PositionSide.BOTH) is self._hedge:
-            mode = "hedge" if self._hedge else "one-way"
-            detail = f"position side {intent.position_side} in {mode} mode"
-            return Refusal(Outcome.DROPPED, "ORDER_INVALID", "order", detail)
-        draft.route = self._route(draft)
-        draft.desk = self._desks[draft.route]
-        return None
-
-    def _resolve_target(self, draft: Draft) -> Refusal | None:
-        for route, desk in self._desks.items():
-            target = desk.account.order(draft.intent.target)
-            if target is not None and target.route is route:
-                if (target.symbol, target.side) != (draft.intent.symbol, draft.intent.side):
-                    detail = f"the order meant is {target.side} {target.symbol}"
-                    return Refusal(Outcome.DROPPED, "ORDER_INVALID", "order", detail)
-                if draft.intent.kind is IntentKind.AMEND and target.trigger is not None:
-                    detail = "a conditional order that has not fired is cancelled and placed anew, not amended"
-                    return Refusal(Outcome.DROPPED, "ORDER_INVALID", "order", detail)
-                draft.target, draft.route, draft.desk = target, route, desk
-                if draft.intent.kind is IntentKind.AMEND:
-                    draft.price = draft.price if draft.price is not None else target.price
-                    draft.qty = draft.intent.qty if draft.intent.qty is not None else target.qty
-                    draft.reduce_only = target.reduce_only
-                return None
-        detail = f"no working order {draft.intent.target!r}"
-        return Refusal(Outcome.DROPPED, "TARGET_UNKNOWN", "order", detail)
-
-    def _route(self, draft: Draft) -> Route:
-        intent = draft.intent
-        for route, desk in self._desks.items():
-            held = desk.account.position(intent.symbol, intent.position_side).qty
-            if desk.real and held * intent.side.sign < 0:
-                return route  # an order against a real position belongs where that position is
-        try:
-            route = Route(self._policies.route(intent.intent_id))
-        except Exception as error:  # noqa: BLE001 - a policy is a plugin; any doubt means paper
-            draft.warnings += (f"POLICY_ERROR: routing {type(error).__name__}: {error}",)
-            return Route.PAPER
-        return route if route in self._desks else Route.PAPER
 
     def _size(self, draft: Draft) -> Refusal | None:
         return size(draft, self._policies, self.reference)
@@ -218,38 +164,6 @@ class OrderPath:
             return Refusal(Outcome.BLOCKED, "TRADING_HALTED", "trading_state")
         if draft.risk is Risk.INCREASE:
             return Refusal(Outcome.BLOCKED, "TRADING_REDUCE_ONLY", "trading_state")
-        return None
-
-    def _rules(self, draft: Draft) -> Refusal | None:
-        if draft.instrument is None:
-            return None
-        reducing = draft.risk is Risk.REDUCE
-        refusal = self._bend_trigger(draft, draft.instrument) if draft.intent.trigger is not None else None
-        if refusal is not None:
-            return refusal
-        intent = draft.intent
-        reference = intent.trigger.price if intent.trigger is not None else self.reference(intent.symbol)
-        ruled = rules.check(draft.instrument, intent.side, draft.qty, draft.price, reference, reducing)
-        draft.qty, draft.price = ruled.qty, ruled.price
-        draft.warnings += ruled.warnings
-        if ruled.reason:
-            return Refusal(Outcome.DROPPED, ruled.reason, "venue_rules", ruled.detail)
-        return None
-
-    def _bend_trigger(self, draft: Draft, instrument: Instrument) -> Refusal | None:
-        """Hold a trigger price to the tick: what adds risk is dropped, what reduces is bent so that it fires sooner."""
-        trigger = draft.intent.trigger
-        assert trigger is not None  # noqa: S101 - the caller has seen it
-        price = rules.trigger_price(instrument, draft.intent.side, trigger)
-        if price == trigger.price:
-            return None
-        tick = instrument.tick_size
-        if draft.risk is not Risk.REDUCE or price <= 0:
-            detail = f"trigger price {trigger.price} is not a positive multiple of {tick}"
-            return Refusal(Outcome.DROPPED, "PRICE_TICK", "venue_rules", detail)
-        draft.warnings += (f"PRICE_TICK: trigger {trigger.price} moved to {price}, a multiple of {tick}",)
-        moved = msgspec.structs.replace(trigger, price=price)
-        draft.intent = msgspec.structs.replace(draft.intent, trigger=moved)
         return None
 
     def _in_flight(self, draft: Draft) -> Refusal | None:
@@ -313,71 +227,11 @@ class OrderPath:
         price = view.mark or view.mid
         return Decimal(repr(price)) if price == price and price > 0 else ZERO  # noqa: PLR0124 - NaN differs from itself
 
-    # Conclusion.
-
     def _conclude(self, draft: Draft, refusal: Refusal | None) -> Ruling:
-        evaluation = draft.evaluation
+        symbol, evaluation = draft.intent.symbol, draft.evaluation
         if evaluation is not None:
-            self._chain_for(draft.intent.symbol).learn(evaluation, draft.now)
-        intent = draft.intent
-        cancel = intent.kind is IntentKind.CANCEL
-        client_id = client_order_id(self._tag, intent.intent_id) if refusal is None else ""
-        decision = Decision(
-            intent=intent,
-            now_ns=draft.now,
-            risk=draft.risk,
-            outcome=Outcome.ALLOWED if refusal is None else refusal.outcome,
-            reason="OK" if refusal is None else refusal.reason,
-            by="" if refusal is None else refusal.by,
-            qty=None if cancel else draft.qty,
-            price=draft.price,
-            route=draft.route if refusal is None else None,
-            trading_state=self.state_of(intent.symbol),
-            mid=self._mid(intent.symbol),
-            detail="" if refusal is None else refusal.detail,
-            warnings=draft.warnings + _gate_warnings(evaluation),
-            gates=evaluation.gates if evaluation is not None else (),
-            answers=evaluation.answers if evaluation is not None else (),
-            first_answers=draft.first,
-            client_id=client_id,
-            reduce_only=draft.reduce_only,
-        )
-        if refusal is not None or draft.route is None:
-            return Ruling(decision)
-        return self._admit(draft, draft.route, decision)
-
-    def _admit(self, draft: Draft, route: Route, decision: Decision) -> Ruling:
-        intent, target, client_id = draft.intent, draft.target, decision.client_id
-        admitted = Admitted(
-            _SEAL,
-            intent,
-            client_id,
-            ZERO if intent.kind is IntentKind.CANCEL else draft.qty,
-            draft.price,
-            draft.reduce_only,
-            route,
-            target.client_id if target is not None else "",
-            draft.now,
-        )
-        if intent.kind is not IntentKind.PLACE:
-            return Ruling(decision, admitted)
-        order = OpenOrder(
-            intent.intent_id,
-            client_id,
-            intent.symbol,
-            intent.side,
-            intent.position_side,
-            draft.price,
-            draft.qty,
-            draft.qty,
-            draft.reduce_only,
-            OrderState.INTENT,
-            route,
-            intent.origin,
-            draft.now,
-            intent.trigger,
-        )
-        return Ruling(decision, admitted, order)
+            self._chain_for(symbol).learn(evaluation, draft.now)
+        return conclude(draft, refusal, tag=self._tag, trading_state=self.state_of(symbol), mid=self._mid(symbol))
 
     def _mid(self, symbol: str) -> float:
         try:
@@ -387,14 +241,3 @@ class OrderPath:
 
 
 _STRICTNESS: Final = {TradingState.ACTIVE: 0, TradingState.REDUCE_ONLY: 1, TradingState.HALTED: 2}
-
-
-def _gate_warnings(evaluation: Evaluation | None) -> tuple[str, ...]:
-    """Shadow answers that would have bound, so that an operator sees them on an allowed order too."""
-    if evaluation is None:
-        return ()
-    return tuple(
-        f"{info.name} would shrink to {answer.qty}: {answer.reason}"
-        for info, answer in zip(evaluation.gates, evaluation.answers, strict=True)
-        if info.mode is Mode.SHADOW and isinstance(answer, Shrink)
-    )

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from grinder.decisions import Decision, Outcome
-from grinder.metrics import FillCounts, Pow2Histogram
+from grinder.metrics.fills import FillCounts
+from grinder.metrics.histogram import Pow2Histogram
 from grinder.types import Risk
 
 

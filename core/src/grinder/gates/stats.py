@@ -8,7 +8,7 @@ from typing import Any, Final
 from grinder.decisions import Abstain, Allow, Answer, Block, Fault, Shrink, Warn
 from grinder.errors import StateError
 from grinder.gates.breaker import Breaker, BreakerState
-from grinder.metrics import Pow2Histogram
+from grinder.metrics.histogram import Pow2Histogram
 from grinder.settings.plugin import BreakerSettings
 
 ALLOW, WARN, SHRINK, BLOCK, ABSTAIN, SHADOW_BLOCK, ERROR = range(7)

@@ -19,7 +19,7 @@ from typing import Final
 
 import msgspec
 
-from grinder.errors import ConfigError
+from grinder.errors import ConfigError, PluginError
 
 PLUGINS: Final = "grinder.plugins"
 EXCHANGES: Final = "grinder.exchanges"
@@ -227,3 +227,24 @@ def unsafe(path: Path) -> str:
         if shared and not sticky:
             return f"{entry} can be written by group or others; run: chmod go-w {entry}"
     return ""
+
+
+def check_wanted(
+    decided: Sequence[PluginRecord], enabled: Collection[str], deny: Sequence[str], essential: Collection[str]
+) -> None:
+    """Before anything is imported: what settings want must be there and must be let in.
+
+    Raises:
+        ConfigError: an enabled or essential plugin is missing, or is not let in.
+    """
+    by_name = {record.name: record for record in decided}
+    for name in sorted({*enabled, *essential}):
+        record = by_name.get(name)
+        if record is None:
+            raise ConfigError(missing(PLUGINS, name, decided))
+        why = f"it is {record.state}: {record.reason}"
+        if name in essential and record.state is not PluginState.ENABLED:
+            raise ConfigError(f"host.essential names {name!r}, but {why}")
+        denied_by_name = record.state is PluginState.DENIED and listed(record, deny, "host.deny")
+        if record.state is not PluginState.ENABLED and not denied_by_name:
+            raise PluginError(name, f"settings enable it, but {why}")

@@ -18,7 +18,8 @@ from grinder.decisions import Threshold
 from grinder.errors import ConfigError, PluginError
 from grinder.host import hookspecs
 from grinder.host.calls import Caller, Implementation, OnFault, Trace
-from grinder.host.discovery import PLUGINS, PluginRecord, PluginState, decide, listed, missing
+from grinder.host.discovery import PLUGINS, PluginRecord, PluginState, check_wanted, decide, missing
+from grinder.host.gate_plugin import GatePlugin
 from grinder.host.hookspecs import PluginContext
 from grinder.host.judging import NAME as JUDGE
 from grinder.host.judging import Judge, check_judge
@@ -33,26 +34,6 @@ from grinder.types import AccountView, Fill
 
 SWITCHED_OFF: Final = frozenset((PluginState.DISABLED, PluginState.DENIED))
 """States that an operator chose."""
-
-
-class GatePlugin(msgspec.Struct, frozen=True, kw_only=True):
-    """A gate, ready to be compiled into a chain.
-
-    Attributes:
-        function: the raw ``pre_order_gate``; pass it ``argnames`` in their order.
-        argnames: the arguments that it asked for.
-        reasons: codes that its answers may carry, core's included.
-        judge: its answer from recorded inputs and settings alone, where it offers one.
-    """
-
-    name: str
-    distribution: str
-    version: str
-    function: Callable[..., Any]
-    argnames: tuple[str, ...]
-    settings: GateSettings
-    reasons: frozenset[str]
-    judge: Judge | None = None
 
 
 class Host:
@@ -110,7 +91,7 @@ class Host:
         host = cls(reasons, trace=trace, on_fault=on_fault)
         decided = decide(records, enabled, allow=allow, deny=deny)
         if strict:
-            _check_wanted(decided, enabled, deny, essential)
+            check_wanted(decided, enabled, deny, essential)
         host.records = tuple(host._load_one(record, strict=strict) for record in decided)
         host._manager.check_pending()
         host._arrange(sorted(host._models))
@@ -311,20 +292,3 @@ class Host:
             reasons=self._reasons.owned_by(each.plugin) | CORE_REASONS.keys(),
             judge=self._judges.get(each.plugin),
         )
-
-
-def _check_wanted(
-    decided: Sequence[PluginRecord], enabled: Collection[str], deny: Sequence[str], essential: Collection[str]
-) -> None:
-    """Before anything is imported: what settings want must be there and must be let in."""
-    by_name = {record.name: record for record in decided}
-    for name in sorted({*enabled, *essential}):
-        record = by_name.get(name)
-        if record is None:
-            raise ConfigError(missing(PLUGINS, name, decided))
-        why = f"it is {record.state}: {record.reason}"
-        if name in essential and record.state is not PluginState.ENABLED:
-            raise ConfigError(f"host.essential names {name!r}, but {why}")
-        denied_by_name = record.state is PluginState.DENIED and listed(record, deny, "host.deny")
-        if record.state is not PluginState.ENABLED and not denied_by_name:
-            raise PluginError(name, f"settings enable it, but {why}")

@@ -19,7 +19,7 @@ from typing import Final
 
 from grinder.errors import StateError
 from grinder.files import sync_directory
-from grinder.journal.records import Row, intent_intact, signed
+from grinder.journal.rows import Row, intent_intact, signed
 from grinder.journal.schema import ARCHIVED_TABLES, PUT_META
 
 FOLDER: Final = "archive"

@@ -18,7 +18,7 @@ from typing import Final, Literal, TypeAlias
 from grinder.errors import StateError
 from grinder.files import sync_directory
 from grinder.journal import wal
-from grinder.journal.records import Row, signed
+from grinder.journal.rows import Row, signed
 from grinder.journal.schema import APPLICATION_ID, PUT_META, TABLES, VERSION
 
 Sync: TypeAlias = Literal["process", "power"]

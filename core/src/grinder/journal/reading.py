@@ -14,21 +14,8 @@ import msgspec
 from grinder.journal import archive
 from grinder.journal.files import NAME, connect_reader, damaged, reading
 from grinder.journal.ledger import FillKey, Ledger, PaymentKey, PositionMode
-from grinder.journal.records import (
-    Cursor,
-    CursorKey,
-    LoggedEvent,
-    OrderRecord,
-    Recovered,
-    Row,
-    event_of,
-    fill_of,
-    intact,
-    intent_intact,
-    order_after,
-    order_of,
-    payment_of,
-)
+from grinder.journal.records import Cursor, CursorKey, LoggedEvent, OrderRecord, Recovered, order_after
+from grinder.journal.rows import Row, event_of, fill_of, intact, intent_intact, order_of, payment_of
 from grinder.journal.schema import EVERYTHING
 from grinder.types import FINAL_STATES, Fill, Payment
 

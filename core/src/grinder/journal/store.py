@@ -23,7 +23,8 @@ from grinder.journal.files import NAME, Sync, damaged
 from grinder.journal.identity import random_tag
 from grinder.journal.ledger import FillKey, PaymentKey
 from grinder.journal.reading import Reader
-from grinder.journal.records import OrderRecord, Row, fill_row, intent_row, payment_row, signed
+from grinder.journal.records import OrderRecord
+from grinder.journal.rows import Row, fill_row, intent_row, payment_row, signed
 from grinder.journal.schema import (
     ADVANCE_CURSOR,
     INSERT_EVENT,

@@ -25,7 +25,7 @@ from grinder.decisions import (
 from grinder.engine.gating import mode_for, with_threshold
 from grinder.evidence.explain import GateRow, ThresholdRow
 from grinder.gates.answers import UnsoundError, describe, is_plain, sound
-from grinder.host.manager import GatePlugin
+from grinder.host.gate_plugin import GatePlugin
 from grinder.settings.plugin import GateSettings
 from grinder.whatif.watched import Watched
 
