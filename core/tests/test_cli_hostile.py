@@ -152,6 +152,16 @@ def test_no_quoted_name_passes_for_a_line_of_ours(tmp_path, capsys):
     assert not [line for line in capsys.readouterr().err.splitlines() if line.startswith("evidence")]
 
 
+def test_no_name_of_a_run_passes_for_a_line_of_ours(run, tmp_path, capsys):
+    named = tmp_path / "x\nevidence  runs"
+    shutil.copytree(run, named)
+    (named / "summary.json").unlink()
+    for args in (("report", str(named)), ("compare", str(run), str(named))):
+        assert invoke(args) == 0
+        said = capsys.readouterr()
+        assert not [line for line in (said.out + said.err).splitlines() if line.startswith("evidence")]
+
+
 def test_on_a_real_terminal(spoilt_run):
     """The same through a pseudo-terminal, in a process: what arrives is all that a terminal sees."""
     terminal, inside = pty.openpty()

@@ -14,9 +14,9 @@ def say(text: object, *, err: bool = False) -> None:
 
     Args:
         text: what to print. Line ends within foreign words are to be escaped before, with ``printable``.
-        err: on stderr.
+        err: on stderr, with lines after the first set in.
     """
-    click.echo("\n".join(_visible(str(text))), err=err)
+    click.echo(_set_in(str(text)) if err else "\n".join(_visible(str(text))), err=err)
 
 
 def say_json(text: str) -> None:

@@ -45,6 +45,6 @@ class Symbols(click.ParamType[tuple[str, ...]]):
 
     name = "text"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:  # noqa: ARG002
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:  # noqa: ARG002 - click's signature
         """Upper case, in the order given."""
         return tuple(part.strip().upper() for part in str(value).split(",") if part.strip())

@@ -16,6 +16,7 @@ import click
 
 from grinder.cli.output import say, say_json
 from grinder.errors import ConfigError, StateError
+from grinder.evidence.text import printable
 
 FILES: Final[Mapping[str, str]] = {
     ".github/workflows/ci.yml": "ci.yml",
@@ -65,9 +66,10 @@ def new(name: str, out: Path, author: str, as_json: bool) -> None:
         row = {"name": values["name"], "distribution": values["distribution"], "path": str(folder), "files": written}
         say_json(json.dumps(row, indent=2))
         return
-    say(f"{folder}\n" + "\n".join(f"  {path}" for path in written))
+    where = printable(folder)
+    say(f"{where}\n" + "\n".join(f"  {path}" for path in written))
     say(
-        f"next:  cd {folder}\n       pip install --editable '.[test]'\n       pytest\n"
+        f"next:  cd {where}\n       pip install --editable '.[test]'\n       pytest\n"
         f"       grinder plugins check {values['name']}"
     )
 
