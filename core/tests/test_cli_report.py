@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from pathlib import Path
 
 import msgspec
@@ -173,9 +174,12 @@ def test_runs_part_at_the_first_order_that_is_decided_differently(runs, capsys):
     assert {"outcome", "reason", "by"} <= set(parting["keys"])
     assert said["noticed"]["number"] == 1, "the threshold stands in the first record"
     figures = {(f["group"], f["name"]): f for f in said["figures"]}
-    blocked = figures["decisions", "blocked"]
+    blocked = figures["wanted", "orders blocked"]
     assert blocked["difference"] == blocked["b"] - blocked["a"] > 0
     assert figures["reason", "WARMUP"]["difference"] > 0
+    kinds = Counter(row["order"]["kind"] == "CANCEL" for row in one)
+    assert (figures["wanted", "orders"]["a"], figures["wanted", "cancels"]["a"]) == (kinds[False], kinds[True])
+    assert kinds[True] > 0
 
     assert invoke(["compare", str(runs / "a"), str(runs / "b"), "--fail-on-difference"]) == 1
     text = capsys.readouterr().out

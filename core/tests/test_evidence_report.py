@@ -20,6 +20,7 @@ from grinder.evidence.summary import (
     DecisionCounts,
     GateCounts,
     InputRow,
+    Outcomes,
     PluginRow,
     Pnl,
     PositionRow,
@@ -187,6 +188,37 @@ def test_its_policy_allows_its_own_style_and_script_and_nothing_else(tmp_path):
         assert f"{tag}-src 'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'" in policy
     assert policy.startswith("default-src 'none';")
     assert "unsafe" not in policy
+
+
+def test_orders_and_cancels_are_counted_apart(tmp_path):
+    """Shares are of orders to place or amend; that cancels always pass says nothing of gates."""
+    cancel = {"kind": "CANCEL", "symbol": "BTCUSDT", "side": "BUY", "target": "i1"}
+    rows = [a_decision(n) for n in range(9)] + [a_decision(n, order=cancel) for n in (10, 11)]
+    rows.append(a_decision(12, order=cancel, reason="ORDER_GONE", outcome="dropped"))
+    a_run(tmp_path, rows, [])
+    gathered = write_report(tmp_path)
+    assert gathered.summary.decisions.cancels == Outcomes(allowed=2, dropped=1, by_reason={"ORDER_GONE": 1})
+    assert gathered.summary.decisions.orders.wanted == 9
+    text = "".join(Page((tmp_path / "report.html").read_text()).text)
+    assert "9 orders to place or amend: 6 sent, 3 blocked by gates or rules. " in text
+    assert "Beside them 3 cancels, 1 of them not sent. " in text
+    assert "The most frequent reason was MARKET_STALE (33.3 % of orders)." in text
+    assert "Sent6of 9 orders; 3 cancels apart" in text
+    assert "Not sent33.3 %3 blocked, 0 dropped" in text
+    assert "ORDER_GONE10.0 % of orders, 1 cancel among them" in text
+    assert gathered.why.total() == {"": 6, "MARKET_STALE": 3}, "and the bars are of orders as well"
+
+
+def test_a_closed_position_is_flat_and_profit_and_loss_adds_up(tmp_path):
+    flat = PositionRow(symbol="BTCUSDT", route="paper", position_side="BOTH", qty=Decimal(0), entry_price=Decimal(0),
+                       price=Decimal(5), realised=Decimal("1.5"), unrealised=Decimal(0))  # fmt: skip
+    pnl = Pnl(realised=Decimal("1.5"), net=Decimal("0.25"))
+    text = report(tmp_path, Summary(run_id="r", positions=(flat,), fees=Decimal("1.25"), pnl=pnl))
+    assert "flat--1.50paper" in "".join(Page(text).text)
+    rows = re.search(r"Profit and loss, quote units.*?</table>", text, re.DOTALL)[0]
+    amounts = re.findall(r'data-label="amount" class=n>([^<]*)<', rows)
+    *parts, net = (Decimal(amount.replace("\N{MINUS SIGN}", "-")) for amount in amounts)
+    assert sum(parts) == net == Decimal("0.25")
 
 
 def test_an_example_says_what_explain_says(tmp_path):

@@ -8,18 +8,19 @@ import msgspec
 import pytest
 
 from grinder import InputError, StateError
+from grinder.evidence.screen import render
 from grinder.evidence.summary import (
     DecisionCounts,
     FeedHealth,
     GateCounts,
     InputRow,
     OrderCounts,
+    Outcomes,
     Pnl,
     PositionRow,
     RecordHealth,
     Summary,
     read_summary,
-    render,
 )
 from grinder.evidence.text import number, printable, table
 
@@ -40,7 +41,8 @@ def a_summary(**changes: object) -> Summary:
             blocked=150,
             dropped=30,
             by_gate={"warm_up": GateCounts(allow=1000, block=100), "near_liq": GateCounts(shadow_block=12, error=3)},
-            by_reason={"OK": 1200, "WARMING_UP": 100, "QTY_MIN": 30},
+            by_reason={"WARMING_UP": 150, "QTY_MIN": 30},
+            cancels=Outcomes(allowed=299, dropped=1, by_reason={"QTY_MIN": 1}),
         ),
         "orders": OrderCounts(accepted=1200, cancelled=100),
         "fills": 10,
@@ -62,7 +64,7 @@ def test_summary_json_has_every_key_that_the_architecture_names(tmp_path):
     a_summary().write(tmp_path)
     found = msgspec.json.decode((tmp_path / "summary.json").read_bytes())
     nested = {
-        "decisions": {"allowed", "blocked", "dropped", "by_gate", "by_reason"},
+        "decisions": {"allowed", "blocked", "dropped", "by_gate", "by_reason", "cancels"},
         "orders": {"accepted", "rejected", "unknown", "absent", "cancelled", "filled", "partially_filled"},
         "pnl": {"realised", "unrealised", "net"},
         "feed": {"gaps", "stale_ms_max", "book_checks", "book_mismatches"},
@@ -122,7 +124,9 @@ def test_the_closing_text_says_what_matters():
         "run       paper-1, profile paper, seed 42",
         "input     b.gz, 2025-08-01T00:00:00Z to 2025-08-01T00:05:45Z (345 s), local clock shifted by 1.5 ms",
         "events    93,954 in 0.90 s (104,393 a second)",
-        "intents   1,380: 1,200 allowed, 150 blocked, 30 dropped",
+        "intents   1,380: 1,080 orders and 300 cancels",
+        "wanted    1,080 orders: 901 allowed, 150 blocked, 29 dropped, 16.6 % not sent",
+        "cancels   299 allowed, 0 blocked, 1 dropped",
         "decision  0.0 us median, 0.0 us p99, 0.0 us max",
         "",
         "gate      allow  warn  shrink  block  abstain  shadow block  error",
@@ -130,12 +134,12 @@ def test_the_closing_text_says_what_matters():
         "near_liq      0     0       0      0        0            12      3",
         "",
         "reason      count  meaning",
-        "WARMING_UP    100  Not healthy for long enough.",
+        "WARMING_UP    150  Not healthy for long enough.",
         "QTY_MIN        30  Too small.",
         "",
         "orders    1,200 accepted, 100 cancelled",
         "fills     10 (0 maker) on 0 orders, volume 12,345.68",
-        "pnl       net 6.88: realised 10, unrealised 0, fees 3.12",
+        "pnl       net 6.88, the sum of realised 10, unrealised 0, fees -3.12",
         "position  BTCUSDT -0.003 from 64,250.1, valued at 64,251 (paper)",
         "feed      2 gaps, longest silence 4,100 ms, 1 of 12 book checks failed",
         "evidence  runs/x y",
@@ -146,10 +150,33 @@ def test_the_closing_text_says_what_matters():
 
 def test_an_empty_run_is_told_as_such():
     text = render(Summary(run_id="r"))
-    assert "0: 0 allowed, 0 blocked, 0 dropped" in text
+    assert "intents   0: 0 orders and 0 cancels" in text
+    assert "wanted    0 orders: 0 allowed, 0 blocked, 0 dropped\n" in text
     assert "position  flat" in text
     assert "try " not in text
     assert "reason" not in text
+
+
+def test_profit_and_loss_adds_up_as_it_stands():
+    """A cost is negative and an income positive, whatever it is called."""
+    paid = {"funding": Decimal("-0.5"), "insurance": Decimal(2)}
+    text = render(a_summary(payments=paid, fees=Decimal(-1), pnl=Pnl(realised=Decimal(-3), net=Decimal("-0.5"))))
+    line = next(line for line in text.splitlines() if line.startswith("pnl"))
+    net, _, parts = line.partition(", the sum of ")
+    assert sum(Decimal(part.rsplit(" ", 1)[1]) for part in parts.split(", ")) == Decimal(net.rsplit(" ", 1)[1])
+    assert "fees 1, funding -0.5, insurance 2" in parts
+
+
+def test_a_position_that_was_closed_is_flat():
+    closed = PositionRow(symbol="BTCUSDT", route="paper", position_side="LONG", qty=Decimal(0), entry_price=Decimal(0),
+                         price=Decimal(64251), realised=Decimal("-6.5"), unrealised=Decimal(0))  # fmt: skip
+    assert "position  BTCUSDT LONG flat, realised -6.5 (paper)" in render(a_summary(positions=(closed,)))
+
+
+def test_orders_are_all_decisions_but_the_cancels():
+    counts = a_summary().decisions
+    assert (counts.wanted, counts.orders.wanted, counts.cancels.wanted) == (1380, 1080, 300)
+    assert counts.orders.by_reason == {"WARMING_UP": 150, "QTY_MIN": 29}
 
 
 def test_lost_records_are_shouted():

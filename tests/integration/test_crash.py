@@ -125,8 +125,11 @@ def test_killed_again_and_again_at_random(tmp_path):
     assert final.returncode == 0, final.stderr
     check(out)
     summary = json.loads((out / "summary.json").read_text())
-    assert summary["orders"]["unknown"] >= 0
-    assert summary["intents"] == sum(1 for _ in (out / "decisions.jsonl").read_text().splitlines())
+    assert sum(summary["rejects"].values()) == summary["orders"]["rejected"] > 0
+    kinds = Counter(json.loads(row)["order"]["kind"] for row in (out / "decisions.jsonl").read_text().splitlines())
+    assert summary["intents"] == kinds.total()
+    cancels = summary["decisions"]["cancels"]
+    assert cancels["allowed"] + cancels["blocked"] + cancels["dropped"] == kinds["CANCEL"] > 0
 
 
 def test_a_run_that_is_still_going_cannot_be_resumed(tmp_path):

@@ -17,6 +17,7 @@ from grinder import (
     OrderIntent,
     OrderState,
     QueryFailed,
+    Rejected,
     Side,
     TimeInForce,
     TradingState,
@@ -136,6 +137,27 @@ def test_reduce_only_survives_a_restart(bench, place):
     bench.run(lambda *_: (), seconds=14, resume=True)
     assert bench.session._path.symbol_states[SYMBOL] is TradingState.REDUCE_ONLY
     assert bench.session._account.position(SYMBOL).qty == Decimal("0.01")
+
+
+def test_rejects_and_cancels_are_still_counted_after_a_restart(bench, place):
+    """The line of rejects says no less than the line of orders, and orders are still told from cancels."""
+
+    def refused(order):
+        bench.venue.updates.append(Rejected(order.client_id, "-2019", "margin", bench.venue.clock.now_ns()))
+
+    def step(second, account):
+        bench.venue.on_submit = refused if second == 2 else None
+        if second == 4:
+            (working,) = bench.session._account.working()
+            return [OrderIntent(symbol=SYMBOL, side=Side.BUY, kind=IntentKind.CANCEL, target=working.intent_id)]
+        return [place.buy()] if second in {1, 2} else ()
+
+    first = bench.run(step, seconds=6)
+    assert first.rejects == {"-2019": 1}
+    assert (first.decisions.orders.wanted, first.decisions.cancels.allowed) == (2, 1)
+    resumed = bench.run(lambda *_: (), seconds=8, resume=True)
+    assert (resumed.rejects, resumed.orders.rejected) == (first.rejects, 1)
+    assert resumed.decisions == first.decisions
 
 
 def test_two_orders_cannot_pass_one_limit(bench, place):

@@ -47,7 +47,8 @@ def run(**given: Any) -> int:
     timeline.jsonl and report.html in --out.
     """
     from grinder.engine.session import Session
-    from grinder.evidence.summary import SUMMARY, render
+    from grinder.evidence.screen import render
+    from grinder.evidence.summary import SUMMARY
 
     options = _options(given)
     session = Session.open(options)

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import msgspec
 
+from grinder.decisions import Outcome
 from grinder.engine.assembly import Assembly
 from grinder.engine.executor import Executor
 from grinder.engine.gating import Gating
@@ -20,6 +21,7 @@ from grinder.evidence.summary import (
     GateCounts,
     InputRow,
     OrderCounts,
+    Outcomes,
     PluginRow,
     Pnl,
     PositionRow,
@@ -94,6 +96,7 @@ def summarise(
             dropped=tally.outcomes["dropped"],
             by_gate=_by_gate(gating, tally.by_gate),
             by_reason=by_reason,
+            cancels=_cancels(tally.cancels),
         ),
         orders=OrderCounts(**{name: tally.order_total(name) for name in OrderCounts.__struct_fields__}),
         rejects=dict(sorted(tally.rejects.items())),
@@ -133,6 +136,19 @@ def _by_reason(counts: Counter[tuple[str, str]]) -> dict[str, int]:
     for (_, reason), count in counts.items():
         totals[reason] += count
     return dict(sorted(totals.items()))
+
+
+def _cancels(counts: Counter[tuple[str, str]]) -> Outcomes:
+    outcomes: Counter[str] = Counter()
+    for (outcome, _), count in counts.items():
+        outcomes[outcome] += count
+    unsent = Counter({key: count for key, count in counts.items() if key[0] != Outcome.ALLOWED.value})
+    return Outcomes(
+        allowed=outcomes["allowed"],
+        blocked=outcomes["blocked"],
+        dropped=outcomes["dropped"],
+        by_reason=_by_reason(unsent),
+    )
 
 
 def _by_gate(gating: Gating, earlier: dict[str, Counter[str]]) -> dict[str, GateCounts]:

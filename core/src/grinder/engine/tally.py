@@ -9,7 +9,7 @@ from typing import Any
 from grinder.decisions import Decision, Outcome
 from grinder.metrics.fills import FillCounts
 from grinder.metrics.histogram import Pow2Histogram
-from grinder.types import Risk
+from grinder.types import IntentKind, Risk
 
 
 class Tally:
@@ -20,6 +20,7 @@ class Tally:
         self.intents = 0
         self.outcomes: Counter[str] = Counter()
         self.reasons: Counter[tuple[str, str]] = Counter()
+        self.cancels: Counter[tuple[str, str]] = Counter()
         self.by_gate: dict[str, Counter[str]] = {}
         self.orders: Counter[tuple[str, str]] = Counter()
         self.routes: Counter[str] = Counter()
@@ -40,6 +41,8 @@ class Tally:
         """One decision."""
         self.intents += 1
         self.outcomes[decision.outcome.value] += 1
+        if decision.intent.kind is IntentKind.CANCEL:
+            self.cancels[decision.outcome.value, decision.reason] += 1
         if not decision.allowed:
             self.reasons[decision.outcome.value, decision.reason] += 1
             self.blocked_by[decision.by, decision.intent.symbol] += 1
@@ -53,17 +56,20 @@ class Tally:
     def save(self) -> dict[str, Any]:
         """What cannot be counted again from decisions and fills."""
         orders = [[venue, outcome, count] for (venue, outcome), count in self.orders.items()]
-        return {"orders": orders, "filled_orders": self.filled_orders}
+        return {"orders": orders, "filled_orders": self.filled_orders, "rejects": dict(self.rejects)}
 
     def load(self, saved: Mapping[str, Any]) -> None:
         """Take back what ``save`` gave."""
         self.orders = Counter({(venue, outcome): count for venue, outcome, count in saved["orders"]})
         self.filled_orders = saved["filled_orders"]
+        self.rejects = Counter(saved.get("rejects", {}))
 
     def restore(self, record: Mapping[str, Any]) -> None:
         """One decision of an earlier process, from its record."""
         self.intents += 1
         self.outcomes[record["outcome"]] += 1
+        if record["order"]["kind"] == "CANCEL":
+            self.cancels[record["outcome"], record["reason"]] += 1
         if record["outcome"] != "allowed":
             self.reasons[record["outcome"], record["reason"]] += 1
         for row in record["gates"]:

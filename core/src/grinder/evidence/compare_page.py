@@ -20,7 +20,7 @@ from grinder.files import write_atomic
 from grinder.reasons import CORE_REASONS
 
 _CARDS = {
-    ("decisions", "blocked"): "Blocked",
+    ("wanted", "orders blocked"): "Orders blocked",
     ("fills", "fills"): "Fills",
     ("money", "pnl net"): "Net PnL",
     ("money", "largest drawdown"): "Largest drawdown",

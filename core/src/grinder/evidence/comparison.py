@@ -132,17 +132,18 @@ def _fall(run: Gathered) -> float | None:
 
 
 _PLAIN: Final[tuple[tuple[str, str, Any], ...]] = (
-    ("decisions", "wanted", lambda s: s.decisions.allowed + s.decisions.blocked + s.decisions.dropped),
-    ("decisions", "allowed", lambda s: s.decisions.allowed),
-    ("decisions", "blocked", lambda s: s.decisions.blocked),
-    ("decisions", "dropped", lambda s: s.decisions.dropped),
+    ("wanted", "orders", lambda s: s.decisions.orders.wanted),
+    *(("wanted", f"orders {name}", lambda s, n=name: getattr(s.decisions.orders, n)) for name in (
+        "allowed", "blocked", "dropped")),
+    ("wanted", "cancels", lambda s: s.decisions.cancels.wanted),
+    ("wanted", "cancels not sent", lambda s: s.decisions.cancels.unsent),
     *(("orders", name.replace("_", " "), lambda s, n=name: getattr(s.orders, n)) for name in (
         "accepted", "rejected", "unknown", "absent", "cancelled", "filled", "partially_filled")),
     ("fills", "fills", lambda s: s.fills),
     ("fills", "as maker", lambda s: s.maker_fills),
     ("fills", "orders with a fill", lambda s: s.filled_orders),
     ("money", "volume", lambda s: s.volume),
-    ("money", "fees", lambda s: s.fees),
+    ("money", "fees", lambda s: 0 - s.fees),
     *(("money", f"pnl {name}", lambda s, n=name: getattr(s.pnl, n)) for name in Pnl.__struct_fields__),
     ("feed", "events", lambda s: s.events),
     ("feed", "gaps", lambda s: s.feed.gaps),

@@ -10,14 +10,15 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from grinder.errors import ConfigError, InputError
-from grinder.evidence.counting import FillRow, Tally
 from grinder.evidence.examples import Examples
 from grinder.evidence.explain import DecisionRow, decode_decision, wanted
+from grinder.evidence.fills import FillRow, decode_fill
 from grinder.evidence.markouts import MARKOUTS, MarkoutHead
 from grinder.evidence.reading import readable
 from grinder.evidence.recorder import DECISIONS, FILLS
 from grinder.evidence.series import AccountSeries, SymbolSeries, Trade, drawable
 from grinder.evidence.summary import SUMMARY, Summary, read_summary
+from grinder.evidence.tally import NAMES, Tally
 from grinder.evidence.thinning import Bins
 from grinder.evidence.timeline import TIMELINE, Sample, decode_sample
 from grinder.log import utc
@@ -27,12 +28,9 @@ T = TypeVar("T")
 
 CHARTS: Final = 6
 """Symbols that are drawn."""
-NAMES: Final = 64
-"""Names of other symbols that are kept."""
 PROBLEMS: Final = 20
 
 
-_decode_fill = msgspec.json.Decoder(FillRow).decode
 _decode_markout = msgspec.json.Decoder(MarkoutHead).decode
 
 
@@ -46,7 +44,8 @@ class Gathered:
         corrupt: the first thing that cannot be read though it was written to its end; None when all is well.
         first_ns: event time of the first record, and ``last_ns`` of the last; 0 when there is none.
         settings: what the settings made the run do, by dotted key.
-        why: decisions by reason over time; ``who`` by what stopped them. Sent ones count under an empty name.
+        why: orders to place or amend by the reason why they were not sent, over time; ``who`` by what stopped them.
+            Sent ones count under an empty name.
     """
 
     def __init__(self, out: Path) -> None:
@@ -69,7 +68,7 @@ class Gathered:
         for row, line in self._rows(DECISIONS, decode_decision):
             self._decision(row, line)
         self.examples.choose()
-        for fill, line in self._rows(FILLS, _decode_fill):
+        for fill, line in self._rows(FILLS, decode_fill):
             self._fill(fill, line)
         for head, line in self._rows(MARKOUTS, _decode_markout):
             example = self.examples.chosen.get(head.id)
@@ -156,8 +155,9 @@ class Gathered:
         self._at(row.ts_ns)
         self._tally.decided(row)
         sent = row.outcome == "allowed"
-        self.why.add(row.ts_ns, "" if sent else row.reason or "no reason")
-        self.who.add(row.ts_ns, "" if sent else row.by or "nobody")
+        if row.order.kind != "CANCEL":
+            self.why.add(row.ts_ns, "" if sent else row.reason or "no reason")
+            self.who.add(row.ts_ns, "" if sent else row.by or "nobody")
         self.examples.offer(row, line)
         series = self._of(row.order.symbol)
         if series is not None:
@@ -173,7 +173,7 @@ class Gathered:
             example.fill(line)
         series, price = self._of(fill.symbol), drawable(fill.price)
         if series is not None and price is not None:
-            series.fills.add(Trade(fill.ts_ns, price, _shape(fill), _told(fill)))
+            series.fills.add(Trade(fill.ts_ns, price, fill.shape, fill.told))
 
     def _sample(self, sample: Sample) -> None:
         before = self._sampled_ns or (self.first_ns and min(self.first_ns, sample.ts_ns)) or sample.ts_ns
@@ -187,19 +187,6 @@ class Gathered:
             series = self._of(symbol)
             if series is not None:
                 series.sampled(sample.ts_ns, before, state)
-
-
-def _shape(fill: FillRow) -> str:
-    """The mark that a fill is drawn as."""
-    if fill.cause:
-        return "closed"
-    return f"{'buy' if fill.side == 'BUY' else 'sell'}-{'maker' if fill.maker else 'taker'}"
-
-
-def _told(fill: FillRow) -> str:
-    did = "bought" if fill.side == "BUY" else "sold"
-    role = f"by the venue: {fill.cause}" if fill.cause else "maker" if fill.maker else "taker"
-    return f"{utc(fill.ts_ns)[11:]} {did} {fill.qty} at {fill.price}, {role}"
 
 
 def _check_time(ts_ns: int) -> None:

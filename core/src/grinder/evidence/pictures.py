@@ -143,7 +143,7 @@ def block_bars(title: str, bins: Bins, offset: int = 0) -> Bars | None:
     parts = [(name, [c[name] / n for c, n in zip(bins.bins, whole, strict=True)]) for name in first]
     if rest:
         parts.append(("all others", [sum(c[k] for k in rest) / n for c, n in zip(bins.bins, whole, strict=True)]))
-    note = f"Of the intents in each {bins.width / 1e9:,g} s."
+    note = f"Of the orders to place or amend in each {bins.width / 1e9:,g} s."
     return Bars(title=title, start=bins.start - offset, width=bins.width, parts=parts, note=note)
 
 

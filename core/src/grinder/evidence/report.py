@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -12,8 +13,8 @@ from grinder.evidence import pictures
 from grinder.evidence.axis import TimeAxis
 from grinder.evidence.gathering import Gathered
 from grinder.evidence.page import bar, cards, e, page, section, table
-from grinder.evidence.summary import GateCounts, Summary, ranked
-from grinder.evidence.text import cash, number, signed
+from grinder.evidence.summary import GateCounts, Outcomes, Summary, parts, ranked
+from grinder.evidence.text import cash, many, number, percent, signed
 from grinder.files import write_atomic
 from grinder.log import utc
 from grinder.reasons import CORE_REASONS
@@ -104,27 +105,28 @@ def _head(s: Summary, gathered: Gathered) -> str:
 
 def _lead(s: Summary, gathered: Gathered) -> str:
     """The run in three sentences."""
-    d = s.decisions
-    wanted = d.allowed + d.blocked + d.dropped
-    if not wanted:
+    if not s.decisions.wanted:
         return "No order was wanted in this run."
-    text = f"{_many(wanted, 'intent')} to place, amend or cancel: {d.allowed:,} sent, "
-    text += f"{d.blocked:,} blocked by gates or rules"
-    text += f", {d.dropped:,} dropped. " if d.dropped else ". "
-    top = ranked(d.by_reason)
-    text += f"The most frequent reason was {top[0][0]} ({_percent(top[0][1], wanted)} of all). " if top else ""
+    orders, cancels = s.decisions.orders, s.decisions.cancels
+    text = f"{many(orders.wanted, 'order')} to place or amend: {orders.allowed:,} sent, "
+    text += f"{orders.blocked:,} blocked by gates or rules"
+    text += f", {orders.dropped:,} dropped. " if orders.dropped else ". "
+    text += f"Beside them {many(cancels.wanted, 'cancel')}, {_unsent(cancels)}. " if cancels.wanted else ""
+    top = ranked(orders.by_reason)
+    share = percent(top[0][1], orders.wanted) if top else ""
+    text += f"The most frequent reason was {top[0][0]} ({share} of orders). " if top else ""
     closed = sum(s.venue_closures.values())
-    text += f"The venue itself closed positions, with {_many(closed, 'fill')}. " if closed else ""
+    text += f"The venue itself closed positions, with {many(closed, 'fill')}. " if closed else ""
     if not s.fills:
         return text + "Nothing was traded."
     if gathered.complete or gathered.account.last is not None:
         made = "lost" if s.pnl.net < 0 else "made"
-        text += f"{_many(s.fills, 'fill')} {made} {cash(abs(s.pnl.net))} after {_fees(s)}."
+        text += f"{many(s.fills, 'fill')} {made} {cash(abs(s.pnl.net))} after {_fees(s)}."
     return text
 
 
-def _many(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+def _unsent(cancels: Outcomes) -> str:
+    return f"{cancels.unsent:,} of them not sent" if cancels.unsent else "all sent"
 
 
 def _fees(s: Summary) -> str:
@@ -132,23 +134,20 @@ def _fees(s: Summary) -> str:
 
 
 def _cards(s: Summary, gathered: Gathered) -> Iterator[tuple[str, str, str]]:
-    d, t = s.decisions, s.decision_us
-    wanted = d.allowed + d.blocked + d.dropped
+    orders, cancels, t = s.decisions.orders, s.decisions.cancels, s.decision_us
     known = gathered.complete or gathered.account.last is not None
     fall, highest = gathered.account.deepest
     yield "Net PnL", cash(s.pnl.net) if known else "unknown", f"after {_fees(s)}"
     deep = f"{100 * fall / highest:.2f} % of {number(highest, 0)}" if highest > 0 else "from the highest equity"
     yield "Largest drawdown", cash(fall) if gathered.account.last is not None else "unknown", deep
-    yield "Sent", f"{d.allowed:,}", f"of {_many(wanted, 'intent')}"
-    yield "Not sent", _percent(wanted - d.allowed, wanted), f"{d.blocked:,} blocked, {d.dropped:,} dropped"
-    yield "Fills", f"{s.fills:,}", f"{_percent(s.maker_fills, s.fills)} as maker"
+    aside = f"; {many(cancels.wanted, 'cancel')} apart" if cancels.wanted else ""
+    yield "Sent", f"{orders.allowed:,}", f"of {many(orders.wanted, 'order')}{aside}"
+    unsent = f"{orders.blocked:,} blocked, {orders.dropped:,} dropped"
+    yield "Not sent", percent(orders.unsent, orders.wanted), unsent
+    yield "Fills", f"{s.fills:,}", f"{percent(s.maker_fills, s.fills)} as maker"
     yield "Volume", number(s.volume, 0), "in quote units"
     yield "Decision, p99", _time(t.p99) if gathered.complete else "unknown", f"median {_time(t.p50)}"
     yield "Feed gaps", f"{s.feed.gaps:,}", f"longest silence {s.feed.stale_ms_max / 1000:,.1f} s"
-
-
-def _percent(part: int, whole: int) -> str:
-    return f"{100 * part / whole:.1f} %" if whole else "\N{EN DASH}"
 
 
 def _span(start: int, end: int) -> str:
@@ -163,18 +162,22 @@ def _reasons(s: Summary, gathered: Gathered) -> str:
     """Reasons, the most frequent first, each with examples that open."""
     rows = ranked(s.decisions.by_reason)
     if not rows:
-        return '<p class="none">Every order that was wanted was sent.</p>'
-    wanted = s.decisions.allowed + s.decisions.blocked + s.decisions.dropped
-    parts = [_FILTER]
-    for code, count in rows[:_REASONS]:
-        examples = "".join(x.html(lambda c: _meaning(s, c)) for x in gathered.examples.of(False, code))
-        meaning = _meaning(s, code)
-        parts.append(
-            f'<article class="reason"><h3><code>{e(code)}</code><b>{count:,}</b><i>{_percent(count, wanted)}</i></h3>'
-            f"{bar(count / rows[0][1], 'stop')}<p>{e(meaning) if meaning != code else ''}</p>{examples}</article>"
-        )
+        return '<p class="none">Everything that was wanted was sent.</p>'
+    parts = [_reason(s, gathered, code, count, rows[0][1]) for code, count in rows[:_REASONS]]
     more = len(rows) - _REASONS
-    return "".join(parts) + (f'<p class="none">And {more:,} rarer reasons.</p>' if more > 0 else "")
+    return _FILTER + "".join(parts) + (f'<p class="none">And {more:,} rarer reasons.</p>' if more > 0 else "")
+
+
+def _reason(s: Summary, gathered: Gathered, code: str, count: int, most: int) -> str:
+    examples = "".join(x.html(lambda c: _meaning(s, c)) for x in gathered.examples.of(False, code))
+    meaning = _meaning(s, code)
+    cancels = s.decisions.cancels.by_reason.get(code, 0)
+    share = f"{percent(count - cancels, s.decisions.orders.wanted)} of orders"
+    share += f", {many(cancels, 'cancel')} among them" if cancels else ""
+    return (
+        f'<article class="reason"><h3><code>{e(code)}</code><b>{count:,}</b><i>{share}</i></h3>'
+        f"{bar(count / most, 'stop')}<p>{e(meaning) if meaning != code else ''}</p>{examples}</article>"
+    )
 
 
 _FILTER: Final = (
@@ -212,7 +215,7 @@ def _latency(s: Summary) -> str:
         here = ", ".join(f"{name} {_time(value)}" for name, value in marks if below / 2 <= value < below)
         label = f"{_time(below / 2)} to {_time(below)}"
         rows.append(
-            f"<dt>{label}</dt><dd>{bar(count / most)}<b>{count:,}</b> <i>{_percent(count, total)}</i>"
+            f"<dt>{label}</dt><dd>{bar(count / most)}<b>{count:,}</b> <i>{percent(count, total)}</i>"
             f"{f'<small>{e(here)}</small>' if here else ''}</dd>"
         )
     return (
@@ -230,7 +233,7 @@ def _feed(s: Summary, gathered: Gathered) -> str:
     checks = f"{s.feed.book_checks:,} times the rebuilt book was compared with the venue's best prices: "
     checks += f"{s.feed.book_mismatches:,} differed." if s.feed.book_checks else "nothing to compare."
     rows = (
-        (x.symbol, f"{x.gaps:,}", f"{x.silence_ms_max / 1000:,.1f} s", _percent(x.unusable_ns, x.sampled_ns))
+        (x.symbol, f"{x.gaps:,}", f"{x.silence_ms_max / 1000:,.1f} s", percent(x.unusable_ns, x.sampled_ns))
         for x in gathered.symbols.values()
         if x.sampled_ns
     )
@@ -243,7 +246,7 @@ def _positions(s: Summary) -> str:
     rows = (
         (
             p.symbol if p.position_side == "BOTH" else f"{p.symbol} {p.position_side}",
-            *(signed(number(x, 8)) for x in (p.qty, p.entry_price, p.price)),
+            *((signed(number(x, 8)) for x in (p.qty, p.entry_price, p.price)) if p.qty else ("flat", "-", "-")),
             *(signed(number(x)) for x in (p.realised, p.unrealised)),
             p.route,
         )
@@ -261,10 +264,9 @@ def _orders(s: Summary) -> str:
 
 
 def _money(s: Summary) -> str:
-    rows = [(name, signed(number(amount))) for name, amount in msgspec.structs.asdict(s.pnl).items()]
-    rows += [(kind.replace("_", " "), signed(number(amount))) for kind, amount in list(s.payments.items())[:_ROWS]]
-    rows += [("fees paid, rebates deducted", signed(number(s.fees))), ("volume", number(s.volume))]
-    return table("Profit and loss, quote units", ("part", "amount"), rows, 1)
+    rows = [*islice(parts(s), _ROWS), ("net, the sum of these", s.pnl.net)]
+    shown = ((name, signed(number(amount))) for name, amount in rows)
+    return table("Profit and loss, quote units; costs are negative", ("part", "amount"), shown, 1)
 
 
 def _origins(s: Summary) -> str:

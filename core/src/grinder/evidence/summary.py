@@ -1,19 +1,16 @@
-"""The figures of one run: ``summary.json``, and the text that closes a run on screen."""
+"""The figures of one run: ``summary.json``."""
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from grinder.errors import InputError
-from grinder.evidence.text import number, printable, table
 from grinder.files import write_atomic
-from grinder.log import utc
 
 SUMMARY: Final = "summary.json"
 METRICS: Final = "metrics.prom"
@@ -50,14 +47,45 @@ class GateCounts(msgspec.Struct, frozen=True, kw_only=True):
     error: int = 0
 
 
-class DecisionCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """Decisions by outcome, by gate (in the order in which they are asked), and by final reason."""
+class Outcomes(msgspec.Struct, frozen=True, kw_only=True):
+    """Decisions by outcome, and by reason where nothing was sent."""
 
     allowed: int = 0
     blocked: int = 0
     dropped: int = 0
-    by_gate: dict[str, GateCounts] = {}
     by_reason: dict[str, int] = {}
+
+    @property
+    def wanted(self) -> int:
+        """All of them."""
+        return self.allowed + self.blocked + self.dropped
+
+    @property
+    def unsent(self) -> int:
+        """Those that were not sent."""
+        return self.blocked + self.dropped
+
+    def told(self) -> str:
+        """Every outcome with its count."""
+        return f"{self.allowed:,} allowed, {self.blocked:,} blocked, {self.dropped:,} dropped"
+
+
+class DecisionCounts(Outcomes, frozen=True, kw_only=True):
+    """All decisions, ``cancels`` among them; and answers by gate, in the order in which gates are asked."""
+
+    by_gate: dict[str, GateCounts] = {}
+    cancels: Outcomes = Outcomes()
+
+    @property
+    def orders(self) -> Outcomes:
+        """Decisions about orders to place or amend: all but the cancels."""
+        every, cancels = self.by_reason.items(), self.cancels
+        return Outcomes(
+            allowed=self.allowed - cancels.allowed,
+            blocked=self.blocked - cancels.blocked,
+            dropped=self.dropped - cancels.dropped,
+            by_reason={code: count - cancels.by_reason.get(code, 0) for code, count in every},
+        )
 
 
 class OrderCounts(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,7 +150,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         covered_ns: event time of the first and the last event that this process saw.
-        rejects: how often each code of a venue rejected an order, in this process.
+        rejects: how often each code of a venue rejected an order.
         reasons: meaning of every reason code that occurs in this run, so that readers need no plugins.
         example: id of a blocked decision worth explaining; empty if there is none.
         volume: traded notional in quote units.
@@ -192,104 +220,14 @@ def read_summary(out: Path) -> Summary | None:
         raise InputError(str(path), 0, f"is not a readable summary ({error}); run again to write it anew") from error
 
 
-def render(summary: Summary, out: Path | None = None, top: int = 8) -> str:
-    """The text that closes a run. ``out`` is where its evidence lies; ``top`` reasons are listed."""
-    s = summary
-    d = s.decisions
-    lines = [_row("run", *_of(run=s.run_id, profile=s.profile, seed=s.seed))]
-    lines += [_row("input", _input(row)) for row in s.inputs]
-    span = f" of {(s.covered_ns[1] - s.covered_ns[0]) / 1e9:,.0f} s" if s.covered_ns[1] else ""
-    lines.append(_row("events", f"{s.events:,}{span} in {s.wall_s:.2f} s ({s.events_per_s:,.0f} a second)"))
-    lines.append(_row("intents", f"{s.intents:,}: {d.allowed:,} allowed, {d.blocked:,} blocked, {d.dropped:,} dropped"))
-    lines.append(
-        _row("decision", f"{_us(s.decision_us.p50)} median, {_us(s.decision_us.p99)} p99, {_us(s.decision_us.max)} max")
-    )
-    lines += _gates(d.by_gate)
-    lines += _reasons(d.by_reason, s.reasons, top)
-    lines += ["", _row("orders", _counts(msgspec.structs.asdict(s.orders)))]
-    if s.rejects:
-        lines.append(_row("rejects", *(f"{count:,} by {code}" for code, count in ranked(s.rejects))))
-    lines.append(
-        _row(
-            "fills",
-            f"{s.fills:,} ({s.maker_fills:,} maker) on {s.filled_orders:,} orders, volume {number(s.volume, 2)}",
-        )
-    )
-    others = "".join(f", {kind.replace('_', ' ')} {number(amount)}" for kind, amount in s.payments.items())
-    lines.append(_row("pnl", f"net {number(s.pnl.net)}: realised {number(s.pnl.realised)}, unrealised "
-                             f"{number(s.pnl.unrealised)}, fees {number(s.fees)}{others}"))  # fmt: skip
-    if s.venue_closures:
-        lines.append(_row("CLOSED", *(f"{count:,} fills by {cause}" for cause, count in ranked(s.venue_closures))))
-    lines += [_row("position", _position(row)) for row in s.positions] or [_row("position", "flat")]
-    lines.append(_row("feed", _feed(s.feed)))
-    if s.records.error or s.records.lost:
-        lines.append(_row("RECORDS", f"{s.records.lost:,} lines lost. {s.records.error}"))
-    if out is not None:
-        lines.append(_row("evidence", str(out)))
-        if s.example:
-            where = "" if out == Path("runs/paper") else f" --run {shlex.quote(str(out))}"
-            lines.append(_row("try", f"grinder explain {s.example}{where}"))
-    return "\n".join(lines)
-
-
-def _row(name: str, *parts: str) -> str:
-    return f"{name:<10}{printable(', '.join(parts))}"
-
-
-def _of(run: str, **pairs: object) -> list[str]:
-    return [run, *(f"{key} {value}" for key, value in pairs.items() if value != "")]
-
-
-def _us(value: float) -> str:
-    return f"{value:,.1f} us" if value < 1000 else f"{value / 1000:,.1f} ms"
-
-
-def _input(row: InputRow) -> str:
-    text = row.path
-    if row.last_ns:
-        text += f", {utc(row.first_ns, 0)} to {utc(row.last_ns, 0)} ({(row.last_ns - row.first_ns) / 1e9:,.0f} s)"
-    if row.clock_shift_ns:
-        text += f", local clock shifted by {row.clock_shift_ns / 1e6:,.1f} ms"
-    return text
-
-
-def _gates(by_gate: Mapping[str, GateCounts]) -> list[str]:
-    if not by_gate:
-        return []
-    names = GateCounts.__struct_fields__
-    rows = [[gate, *(f"{getattr(counts, name):,}" for name in names)] for gate, counts in by_gate.items()]
-    header = ["gate", *(name.replace("_", " ") for name in names)]
-    return ["", *table(header, rows, len(names))]
-
-
-def _reasons(by_reason: Mapping[str, int], meanings: Mapping[str, str], top: int) -> list[str]:
-    counted = ranked(by_reason)
-    if not counted:
-        return []
-    rows = [[code, f"{count:,}", meanings.get(code, "")] for code, count in counted[:top]]
-    more = len(counted) - top
-    rest = [f"... and {more} more in {SUMMARY}"] if more > 0 else []
-    return ["", *table(["reason", "count", "meaning"], rows, 1), *rest]
-
-
 def ranked(by_reason: Mapping[str, int]) -> list[tuple[str, int]]:
     """Why orders were not sent, the most frequent reason first; equal ones by name."""
     return sorted(((code, n) for code, n in by_reason.items() if code != "OK" and n), key=lambda row: (-row[1], row[0]))
 
 
-def _counts(counts: Mapping[str, Any]) -> str:
-    return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items() if count) or "none"
-
-
-def _position(row: PositionRow) -> str:
-    side = "" if row.position_side == "BOTH" else f" {row.position_side}"
-    at = f", valued at {number(row.price, 8)}" if row.price is not None else ", not valued: no price"
-    pnl = f", unrealised {number(row.unrealised)}" if row.unrealised is not None else ""
-    return f"{row.symbol}{side} {number(row.qty, 8)} from {number(row.entry_price, 8)}{at}{pnl} ({row.route})"
-
-
-def _feed(feed: FeedHealth) -> str:
-    checks = (
-        f"{feed.book_mismatches:,} of {feed.book_checks:,} book checks failed" if feed.book_checks else "no book checks"
-    )
-    return f"{feed.gaps:,} gaps, longest silence {feed.stale_ms_max:,} ms, {checks}"
+def parts(summary: Summary) -> Iterator[tuple[str, Decimal]]:
+    """What net profit and loss is the sum of, by name: a cost is negative, an income positive."""
+    yield "realised", summary.pnl.realised
+    yield "unrealised", summary.pnl.unrealised
+    yield "fees", 0 - summary.fees
+    yield from ((kind.replace("_", " "), amount) for kind, amount in summary.payments.items())

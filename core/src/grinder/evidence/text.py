@@ -32,6 +32,16 @@ def number(value: Decimal | float | None, digits: int = 4) -> str:
     return "0" if text == "-0" else text
 
 
+def percent(part: int, whole: int) -> str:
+    """A share in per cent; a dash of nothing."""
+    return f"{100 * part / whole:.1f} %" if whole else "\N{EN DASH}"
+
+
+def many(count: int, noun: str) -> str:
+    """A count and what is counted, a plural unless it is one."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def signed(text: str) -> str:
     """A number's text with true minus signs."""
     return text.replace("-", "\N{MINUS SIGN}")

@@ -1,43 +1,44 @@
-"""Counts from the records of a run that left no summary."""
+"""Counts from records, for a run that left no summary; bounded in size."""
 
 from __future__ import annotations
 
 from collections import Counter
 from decimal import Decimal
-from typing import Final
-
-import msgspec
+from typing import Any, Final
 
 from grinder.evidence.explain import DecisionRow
+from grinder.evidence.fills import FillRow
 from grinder.evidence.series import drawable
-from grinder.evidence.summary import DecisionCounts, GateCounts, Pnl, Summary
+from grinder.evidence.summary import DecisionCounts, GateCounts, Outcomes, Pnl, Summary
 from grinder.evidence.timeline import Sample
 
 NAMES: Final = 64
-"""Names of gates and reasons that are kept."""
+"""Names of gates and reasons, and of symbols that are not drawn, that are kept."""
 _OUTCOMES: Final = ("allowed", "blocked", "dropped")
 
 
-class FillRow(msgspec.Struct, frozen=True):
-    """One line of ``fills.jsonl``, as far as reports need it."""
+class _Outcomes:
+    """Decisions by outcome, and by reason where nothing was sent."""
 
-    intent_id: str
-    ts_ns: int
-    symbol: str
-    side: str
-    price: Decimal
-    qty: Decimal
-    maker: bool
-    fee: Decimal = Decimal(0)
-    cause: str = ""
+    def __init__(self) -> None:
+        self.outcomes: Counter[str] = Counter()
+        self._reasons: Counter[str] = Counter()
+
+    def add(self, row: DecisionRow) -> None:
+        self.outcomes[row.outcome if row.outcome in _OUTCOMES else "other"] += 1
+        if row.outcome != "allowed":
+            self._reasons[row.reason if row.reason in self._reasons or len(self._reasons) < NAMES else "other"] += 1
+
+    def facts(self) -> dict[str, Any]:
+        """What :class:`Outcomes` holds."""
+        return {**{name: self.outcomes[name] for name in _OUTCOMES}, "by_reason": dict(self._reasons)}
 
 
 class Tally:
     """Counts from records, for a run that left no summary."""
 
     def __init__(self) -> None:
-        self._outcomes: Counter[str] = Counter()
-        self._reasons: Counter[str] = Counter()
+        self._every, self._cancels = _Outcomes(), _Outcomes()
         self._gates: dict[str, Counter[str]] = {}
         self._fills = self._maker = 0
         self._volume = self._fees = Decimal(0)
@@ -45,10 +46,10 @@ class Tally:
         self._last_blocked = ""
 
     def decided(self, row: DecisionRow) -> None:
-        """Count a decision."""
-        self._outcomes[row.outcome if row.outcome in _OUTCOMES else "other"] += 1
-        if row.outcome != "allowed":
-            self._reasons[row.reason if row.reason in self._reasons or len(self._reasons) < NAMES else "other"] += 1
+        """One decision."""
+        self._every.add(row)
+        if row.order.kind == "CANCEL":
+            self._cancels.add(row)
         if row.outcome == "blocked":
             self._last_blocked = row.id
         for gate in row.gates:
@@ -60,7 +61,7 @@ class Tally:
                 counts[said] += 1
 
     def filled(self, fill: FillRow) -> None:
-        """Count a fill."""
+        """One fill."""
         self._fills += 1
         self._maker += fill.maker
         if fill.cause:
@@ -70,19 +71,13 @@ class Tally:
             self._fees += fill.fee
 
     def summary(self, name: str, last: Sample | None) -> Summary:
-        """The figures under the name of a run; profit and loss are those of its last sample."""
+        """What was counted. ``name`` stands for the run's id; profit and loss are those of the ``last`` sample."""
         gates = {gate: GateCounts(**counts) for gate, counts in self._gates.items()}
         parts = last.parts if last is not None else {}
         return Summary(
             run_id=name,
-            intents=self._outcomes.total(),
-            decisions=DecisionCounts(
-                allowed=self._outcomes["allowed"],
-                blocked=self._outcomes["blocked"],
-                dropped=self._outcomes["dropped"],
-                by_gate=gates,
-                by_reason=dict(self._reasons),
-            ),
+            intents=self._every.outcomes.total(),
+            decisions=DecisionCounts(by_gate=gates, cancels=Outcomes(**self._cancels.facts()), **self._every.facts()),
             fills=self._fills,
             maker_fills=self._maker,
             volume=self._volume,
