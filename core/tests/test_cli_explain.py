@@ -76,7 +76,7 @@ def test_a_unique_beginning_is_enough(capsys, run):
 
 def test_an_ambiguous_beginning_names_the_ids(capsys, run):
     code, out, err = explain(capsys, run, "aa")
-    assert (code, out) == (1, "")
+    assert (code, out) == (2, "")
     assert "'aa' is the beginning of several ids, such as aa01, aa02" in err
 
 
@@ -100,7 +100,8 @@ def test_json_is_one_object_with_the_records(capsys, run):
 
 def test_an_unknown_id_names_the_nearest(capsys, run):
     code, out, err = explain(capsys, run, "aa1")
-    assert (code, out) == (1, "")
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
     assert "no decision 'aa1' in" in err
     assert "the nearest ids are aa01," in err
 
@@ -108,10 +109,47 @@ def test_an_unknown_id_names_the_nearest(capsys, run):
 def test_an_empty_run_has_nothing_to_explain(capsys, tmp_path):
     Recorder(tmp_path, run_id="r").close()
     assert explain(capsys, tmp_path, "last-blocked")[::2] == (
-        1,
-        f"Error: {tmp_path}/decisions.jsonl holds no blocked decision\n",
+        2,
+        f"error: {tmp_path}/decisions.jsonl holds no blocked decision\n",
     )
-    assert explain(capsys, tmp_path, "x")[0] == 1
+    assert explain(capsys, tmp_path, "x")[0] == 2
+
+
+@pytest.mark.parametrize("mistyped", ["last-allowed", "Last", "lastblocked", "last_blocked"])
+def test_a_mistyped_keyword_names_the_keywords(capsys, run, mistyped):
+    code, out, err = explain(capsys, run, mistyped)
+    assert (code, out) == (2, "")
+    assert err.endswith("did you mean 'last' or 'last-blocked'?\n")
+
+
+def test_every_error_begins_with_the_same_word(capsys):
+    assert invoke(["explain"]) == 2
+    usage = capsys.readouterr().err
+    assert usage.startswith("Usage: grinder explain")
+    assert "\nerror: Missing argument 'ID'." in usage
+    assert "Error" not in usage
+
+
+def test_what_the_venue_closed_is_told_with_its_fills(capsys, run):
+    """It has an id of the venue's and no decision; other fills of the file are not told."""
+    closure = {"trade_id": "p9", "ts_ns": 1754006402 * 10**9, "intent_id": "", "client_id": "autoclose-7",
+               "symbol": "BTC\x1bUSDT", "side": "SELL", "price": "55.5", "qty": "0.01", "fee": "0", "fee_asset": "USDT",
+               "maker": False, "cause": "LIQUIDATION"}  # fmt: skip
+    with (run / "fills.jsonl").open("ab") as file:
+        file.write(canonical(closure) + b"\n" + canonical(closure | {"trade_id": "p10", "qty": "0.02"}) + b"\n")
+    code, out, err = explain(capsys, run, "autoclose-7")
+    assert (code, err) == (0, "")
+    assert out.startswith(
+        "No decision stands behind autoclose-7: the venue closed the position itself, by a liquidation"
+    )
+    assert [line.split("  ")[1].split(" as ")[0] for line in out.splitlines()[3:]] == [
+        "sold 0.01 at 55.5",
+        "sold 0.02 at 55.5",
+    ]
+    assert "\x1b" not in out
+    found = json.loads(explain(capsys, run, "autoclose-7", "--json")[1])
+    assert (found["decision"], [fill["trade_id"] for fill in found["fills"]]) == (None, ["p9", "p10"])
+    assert explain(capsys, run, "autoclose-8")[0] == 2
 
 
 def test_missing_directory_and_files_are_the_operators_mistake(capsys, run, tmp_path):

@@ -86,7 +86,7 @@ def test_a_blocked_order_is_explained_gate_by_gate():
         "  1. warm_up (enforce) allowed it.",
         "     It saw healthy_s 120.",
         "     Threshold 90 s, from settings.",
-        "  2. near_liq (enforce) blocked it: LIQ_NEAR - The liquidation price is too near.",
+        "  2. near_liq (enforce) blocked it: LIQ_NEAR",
         "     It saw distance_bps 31.5.",
         "  3. fill_prob (shadow) would have blocked it: PROB_LOW",
         "     It saw model nothing, prob 0.1.",

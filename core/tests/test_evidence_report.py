@@ -221,6 +221,34 @@ def test_a_closed_position_is_flat_and_profit_and_loss_adds_up(tmp_path):
     assert sum(parts) == net == Decimal("0.25")
 
 
+def test_what_the_venue_closed_is_never_left_out(tmp_path):
+    """One liquidation among so many fills that those are drawn from a sample."""
+    fills = (a_fill(n, **{"cause": "LIQUIDATION"} if n == 777 else {}) for n in range(2_000))
+    a_run(tmp_path, [a_decision(n) for n in range(50)], fills)
+    text = report(tmp_path)
+    assert text.count('<use class="closed" href="#closed"') == 1
+    assert "closed by the venue" in text
+    assert "by the venue: LIQUIDATION</title>" in text
+
+
+def test_blocks_that_follow_closely_are_one_band_and_look_alike_for_every_symbol(tmp_path):
+    """However many more decisions a symbol has, the same blocks are the same picture."""
+    order = a_decision(1)["order"]
+    rows = []
+    for n in range(3_000):
+        stopped = 500 <= n < 1_500 or n == 2_500
+        what = {"outcome": "blocked", "reason": "MARKET_STALE"} if stopped else {"outcome": "allowed", "reason": "OK"}
+        rows.append(a_decision(n, **what))
+        rows += [a_decision(n, order=order | {"symbol": "OTHER"}, **what)] * (1 if stopped else 3)
+    a_run(tmp_path, rows, [])
+    one, other = report(tmp_path).split('aria-label="OTHER')
+    bands = re.findall(r'<rect class="band stop" x="([^"]*)" width="([^"]*)".*?<title>(.*?)</title>', one)
+    assert bands == [("16.67%", "33.31%", "00:08:20.000Z to 00:24:59.000Z: 1,000 not sent, 1,000 MARKET_STALE")]
+    drawn = r'<(?:rect class="band|use class="stop").*?</title>'
+    assert re.findall(drawn, one) == [mark.replace("OTHER", "BTCUSDT") for mark in re.findall(drawn, other)]
+    assert one.count('<use class="stop"') == 1, "a single one is a tick"
+
+
 def test_an_example_says_what_explain_says(tmp_path):
     gates = [{"gate": "g", "mode": "enforce", "verdict": "block", "reason": "LOW", "inputs": {"depth": 1.5}}]
     whole(tmp_path)

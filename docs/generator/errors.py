@@ -11,8 +11,9 @@ from grinder import errors
 CODES = {
     0: "Done.",
     1: "A check failed, or the order path met an error: a strategy raised, records were lost, the journal could not be "
-    "written. Also an unknown id given to `grinder explain`.",
-    2: "Usage or configuration: wrong arguments or settings, a named file or plugin that is missing.",
+    "written.",
+    2: "Usage or configuration: wrong arguments or settings, a named file or plugin that is missing, an id that "
+    "`grinder explain` does not find.",
     3: "Runtime: an input file that turns out damaged, state that is corrupt or in use, a venue out of reach, "
     "the watchdog, an installer that failed.",
     4: "Refused for safety, a missing permission to trade among it.",

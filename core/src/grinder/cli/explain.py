@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ import msgspec
 
 from grinder.cli.output import say, say_json
 from grinder.errors import ConfigError, InputError
-from grinder.evidence.explain import DecisionRow
+from grinder.evidence.explain import DecisionRow, closed_by_venue
 from grinder.evidence.explain import explain as in_words
 from grinder.evidence.markouts import MARKOUTS, MarkoutHead
 from grinder.evidence.reading import RecordReader
@@ -23,11 +24,26 @@ from grinder.reasons import CORE_REASONS
 DEFAULT_RUN: Final = Path("runs/paper")
 LAST: Final = "last"
 LAST_BLOCKED: Final = "last-blocked"
+_MOST_FILLS: Final = 1000
 
 
 class _FillHead(msgspec.Struct):
     intent_id: str
     client_id: str
+    cause: str = ""
+
+
+class _Fills:
+    """What fills say of a client id: the intent of its order, or that the venue closed a position under it."""
+
+    def __init__(self, reader: RecordReader, fills: Path, client_id: str) -> None:
+        self.intent = ""
+        self.closures: list[dict[str, Any]] = []
+        for head, line in reader.rows(fills, _FillHead):
+            if head.client_id == client_id:
+                self.intent = self.intent or head.intent_id
+                if head.cause and len(self.closures) < _MOST_FILLS:
+                    self.closures.append(msgspec.json.decode(line))
 
 
 class _Matches:
@@ -59,31 +75,30 @@ def explain(decision_id: str, run_dir: Path, as_json: bool) -> None:
     """Explain one decision: what was wanted, what each gate said, what came of it.
 
     ID is the id of the decision (its beginning is enough), the client order id that the venue shows, or one of
-    'last' and 'last-blocked'.
+    'last' and 'last-blocked'. Of an order with which the venue itself closed a position it shows the fills.
     """
     if not run_dir.is_dir():
         raise ConfigError(
             f"run directory {run_dir} does not exist; name one with --run, or make one with 'grinder run'"
         )
     reader = RecordReader(lambda text: say(f"warning: {text}", err=True))
-    line = _find(reader, run_dir / DECISIONS, decision_id, _intent_of(reader, run_dir / FILLS, decision_id))
+    fills = _Fills(reader, run_dir / FILLS, decision_id)
+    line = _find(reader, run_dir / DECISIONS, decision_id, fills.intent)
     if line is not None:
         found = _Found(reader, run_dir, line)
         if as_json:
             say_json(found.as_json())
         else:
             say(found.as_text())
+    elif fills.closures:
+        if as_json:
+            say_json(_as_json(None, fills.closures, None))
+        else:
+            say(closed_by_venue(decision_id, fills.closures))
     if reader.corrupt is not None:
         raise reader.corrupt
-    if line is None:
-        raise click.ClickException(_unknown(reader, run_dir / DECISIONS, decision_id))
-
-
-def _intent_of(reader: RecordReader, fills: Path, client_id: str) -> str:
-    for head, _ in reader.rows(fills, _FillHead):
-        if head.client_id == client_id:
-            return head.intent_id
-    return ""
+    if line is None and not fills.closures:
+        raise ConfigError(_unknown(reader, run_dir / DECISIONS, decision_id))
 
 
 def _find(reader: RecordReader, decisions: Path, wanted: str, intent_of_client: str) -> bytes | None:
@@ -103,6 +118,8 @@ def _unknown(reader: RecordReader, decisions: Path, wanted: str) -> str:
     nearest = heapq.nlargest(3, ids, key=lambda known: (_likeness(known, wanted), known))
     if not nearest:
         return f"{decisions} holds no decision"
+    if get_close_matches(wanted.lower(), (LAST, LAST_BLOCKED)) or wanted.lower().startswith(LAST):
+        return f"no decision {wanted!r} in {decisions}; did you mean {LAST!r} or {LAST_BLOCKED!r}?"
     if nearest[0].startswith(wanted):
         return f"{wanted!r} is the beginning of several ids, such as {', '.join(sorted(nearest))}; write more of it"
     return f"no decision {wanted!r} in {decisions}; the nearest ids are {', '.join(nearest)}"
@@ -124,11 +141,15 @@ def _agreement(one: str, other: str) -> int:
     return length
 
 
+def _as_json(decision: dict[str, Any] | None, fills: list[dict[str, Any]], markout: dict[str, Any] | None) -> str:
+    parts = {"decision": decision, "fills": fills, "markout": markout}
+    return msgspec.json.format(msgspec.json.encode(parts), indent=2).decode()
+
+
 class _Found:
     """A decision that was found, with what came after it."""
 
     def __init__(self, reader: RecordReader, run_dir: Path, line: bytes) -> None:
-
         self._run_dir = run_dir
         self.decision: dict[str, Any] = msgspec.json.decode(line)
         known = self.decision["id"]
@@ -142,12 +163,7 @@ class _Found:
 
     def as_json(self) -> str:
         """The records as one JSON object."""
-        parts = {
-            "decision": self.decision,
-            "fills": self.fills,
-            "markout": self.markout,
-        }
-        return msgspec.json.format(msgspec.json.encode(parts), indent=2).decode()
+        return _as_json(self.decision, self.fills, self.markout)
 
     def as_text(self) -> str:
         """Plain sentences: the decision, and what came after it."""
@@ -155,7 +171,6 @@ class _Found:
         return in_words(self.decision, self._meaning(), after)
 
     def _meaning(self) -> Callable[[str], str]:
-
         meanings = dict(CORE_REASONS)
         try:
             summary = read_summary(self._run_dir)

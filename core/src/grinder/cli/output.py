@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 from collections.abc import Callable, Iterator
+from io import StringIO
 
 import click
 
@@ -30,15 +32,14 @@ def say_error(message: str) -> None:
 
 
 def show_click_error(error: click.ClickException) -> None:
-    """Print what click found wrong, as click does."""
+    """Print what click found wrong, its usage and hints included, after the word that every error of ours begins with."""
     message = error.format_message()
     text = _set_in(message)
-    if text == message:
-        error.show()
-    elif isinstance(error, click.UsageError):
-        click.UsageError(text, error.ctx).show()
-    else:
-        click.ClickException(text).show()
+    if text != message:
+        error = click.UsageError(text, error.ctx) if isinstance(error, click.UsageError) else click.ClickException(text)
+    shown = StringIO()
+    error.show(shown)
+    click.echo(re.sub("^Error: ", "error: ", shown.getvalue(), count=1, flags=re.MULTILINE), err=True, nl=False)
 
 
 def _set_in(text: str) -> str:

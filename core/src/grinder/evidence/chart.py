@@ -31,12 +31,16 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that happened: at a value, or (without one) at the foot. ``text`` is shown when it is pointed at."""
+    """Something that happened: at a value, or (without one) at the foot. ``text`` is shown when it is pointed at.
+
+    With ``until_ns`` it is a band at the foot that lasts until then.
+    """
 
     ts_ns: int
     shape: str
     text: str
     value: float | None = None
+    until_ns: int | None = None
 
 
 class Chart(msgspec.Struct, frozen=True, kw_only=True):
@@ -246,7 +250,17 @@ SHAPES: Final = ("buy-maker", "buy-taker", "sell-maker", "sell-taker", "closed",
 """Marks that the page defines."""
 
 
+_THINNEST: Final = 0.15
+"""Width of the thinnest band, in per cent of the picture."""
+
+
 def _mark(mark: Mark, axis: TimeAxis, values: ValueAxis) -> str:
+    if mark.until_ns is not None:
+        left, right = axis.x(mark.ts_ns) / 10, axis.x(mark.until_ns) / 10
+        return (
+            f'<rect class="band {mark.shape}" x="{left:.2f}%" width="{max(right - left, _THINNEST):.2f}%" y="100%" '
+            f'height="9"><title>{e(mark.text)}</title></rect>'
+        )
     y = "100%" if mark.value is None else f"{values.y(mark.value) / 10:.2f}%"
     return (
         f'<use class="{mark.shape}" href="#{mark.shape}" x="{axis.x(mark.ts_ns) / 10:.2f}%" y="{y}">'

@@ -122,6 +122,7 @@ def explain(record: Mapping[str, Any], meaning: Meaning, events: Sequence[Mappin
     """
     row = decode_decision(canonical(record))
     lines = [_verdict(row), *_why(row, meaning), "", *_facts(row), ""]
+    meaning = _but(row.reason, meaning)
     if row.first_pass:
         lines += [f"Gates at the wanted quantity of {row.order.wanted_qty}:", *_gates(row.first_pass, meaning), ""]
         lines += [f"Asked once more at {row.qty}:"]
@@ -132,9 +133,35 @@ def explain(record: Mapping[str, Any], meaning: Meaning, events: Sequence[Mappin
     return "\n".join(printable(line) for line in lines)
 
 
+_CAUSES: Final = {"LIQUIDATION": "a liquidation", "ADL": "auto-deleveraging"}
+
+
+def closed_by_venue(client_id: str, fills: Sequence[Mapping[str, Any]]) -> str:
+    """What happened under a client id of the venue's own, which no decision of ours stands behind.
+
+    Args:
+        client_id: of the venue's order.
+        fills: its fills as in ``fills.jsonl``, at least one.
+
+    Returns:
+        Lines of plain text, safe for a terminal.
+    """
+    cause = str(fills[0].get("cause"))
+    why = f"{_CAUSES.get(cause, 'a cause of its own')} ({cause})"
+    lines = [f"No decision stands behind {client_id}: the venue closed the position itself, by {why}."]
+    lines += ["No gate was asked and nothing was sent. What it traded:", ""]
+    lines += [f"{_fill(fill)} of {fill.get('symbol')}" for fill in fills]
+    return "\n".join(printable(line) for line in lines)
+
+
 def _verdict(row: DecisionRow) -> str:
     by = f" by {row.by}" if row.by else ""
     return f"Decision {row.id} was {row.outcome.upper()}{by}: {row.reason}."
+
+
+def _but(told: str, meaning: Meaning) -> Meaning:
+    """The meanings of all codes but one that has been told."""
+    return lambda code: code if code == told else meaning(code)
 
 
 def _why(row: DecisionRow, meaning: Meaning) -> Iterator[str]:
@@ -233,18 +260,25 @@ def _sent(row: DecisionRow) -> str:
     return f"Admitted: {row.order.side} {row.qty} {row.order.symbol} to {route}{named}."
 
 
+def _at(event: Mapping[str, Any]) -> str:
+    return f"{utc(event['ts_ns'], 9)}  " if isinstance(event.get("ts_ns"), int) else ""
+
+
+def _fill(fill: Mapping[str, Any]) -> str:
+    did = "bought" if fill.get("side") == "BUY" else "sold"
+    role = "maker" if fill.get("maker") else "taker"
+    return (
+        f"{_at(fill)}{did} {fill.get('qty')} at {fill.get('price')} as {role}, fee {fill.get('fee')} "
+        f"{fill.get('fee_asset')} (trade {fill.get('trade_id')}, order {fill.get('client_id')})"
+    )
+
+
 def _event(row: DecisionRow, event: Mapping[str, Any]) -> str:
-    at = f"{utc(event['ts_ns'], 9)}  " if isinstance(event.get("ts_ns"), int) else ""
     if "trade_id" in event:
-        did = "bought" if event.get("side") == "BUY" else "sold"
-        role = "maker" if event.get("maker") else "taker"
-        return (
-            f"{at}{did} {event.get('qty')} at {event.get('price')} as {role}, fee {event.get('fee')} "
-            f"{event.get('fee_asset')} (trade {event.get('trade_id')}, order {event.get('client_id')})"
-        )
+        return _fill(event)
     if "event" in event:
         rest = (f"{key} {value}" for key, value in event.items() if key not in ("event", "ts_ns"))
-        return f"{at}{event['event']}: {', '.join(rest)}"
+        return f"{_at(event)}{event['event']}: {', '.join(rest)}"
     later = sorted((float(key[4:-1]), mid) for key, mid in event.items() if key.startswith("mid_"))
     return "The mid price later: " + ", ".join(f"{_drift(row, mid)} after {when:g} s" for when, mid in later)
 

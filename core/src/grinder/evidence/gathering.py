@@ -163,7 +163,8 @@ class Gathered:
         if series is not None:
             series.decided(row.ts_ns, row.mid)
             if not sent:
-                series.blocks.add((row.ts_ns, f"{utc(row.ts_ns)[11:]} {wanted(row.order)}: {row.reason}"))
+                reason = row.reason or "no reason"
+                series.blocks.add(row.ts_ns, reason, f"{utc(row.ts_ns)[11:]} {wanted(row.order)}: {reason}")
 
     def _fill(self, fill: FillRow, line: bytes) -> None:
         self._at(fill.ts_ns)
@@ -173,7 +174,7 @@ class Gathered:
             example.fill(line)
         series, price = self._of(fill.symbol), drawable(fill.price)
         if series is not None and price is not None:
-            series.fills.add(Trade(fill.ts_ns, price, fill.shape, fill.told))
+            series.traded(Trade(fill.ts_ns, price, fill.shape, fill.told), by_venue=bool(fill.cause))
 
     def _sample(self, sample: Sample) -> None:
         before = self._sampled_ns or (self.first_ns and min(self.first_ns, sample.ts_ns)) or sample.ts_ns

@@ -26,10 +26,10 @@
       v: numbers(path.dataset.v),
       step: "step" in path.dataset,
     })),
-    marks: [...figure.querySelectorAll("use[x]")].map((use) => ({
-      x: parseFloat(use.getAttribute("x")) * 10,
-      text: use.textContent,
-    })),
+    marks: [...figure.querySelectorAll("use[x], .band")].map((mark) => {
+      const x = parseFloat(mark.getAttribute("x")) * 10;
+      return { x, end: x + 10 * (parseFloat(mark.getAttribute("width")) || 0), text: mark.textContent };
+    }),
   }));
 
   const valueAt = (line, x) => {
@@ -56,8 +56,11 @@
       parts.push(`${name}${chart.show.format(value).replace("-", "\u2212")}${unit ? ` ${unit}` : ""}`);
     }
     let nearest = null;
+    let least = 6;
     for (const mark of chart.marks) {
-      if (Math.abs(mark.x - x) < 6 && (!nearest || Math.abs(mark.x - x) < Math.abs(nearest.x - x))) nearest = mark;
+      // A band yields to a mark that is closer than a hair.
+      const away = mark.end > mark.x ? Math.max(mark.x - x, x - mark.end, 2) : Math.abs(mark.x - x);
+      if (away < least) [nearest, least] = [mark, away];
     }
     if (nearest) parts.push(nearest.text);
     chart.output.textContent = parts.join("  ·  ");

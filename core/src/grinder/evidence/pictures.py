@@ -9,9 +9,11 @@ from grinder.evidence.axis import TimeAxis
 from grinder.evidence.chart import Bars, Chart, Line, Mark, Strip, strips
 from grinder.evidence.gathering import Gathered
 from grinder.evidence.page import e
-from grinder.evidence.series import AccountSeries, SymbolSeries
+from grinder.evidence.series import BLOCKS, AccountSeries, SymbolSeries
+from grinder.evidence.spans import Span
 from grinder.evidence.text import cash
 from grinder.evidence.thinning import Bins
+from grinder.log import utc
 
 _MARKS: Final = (
     ("buy-taker", "bought as taker"),
@@ -47,9 +49,9 @@ def _price(series: SymbolSeries, axis: TimeAxis) -> str:
         return f'<p class="none">{e(series.symbol)}: no mid price was known.</p>'
     digits = max((len(f"{mid:.8f}".rstrip("0").partition(".")[2]) for _, mid in mids[:50]), default=2)
     near = _reach([mid for _, mid in mids])
-    marks = [Mark(ts_ns=ts, shape="stop", text=text) for ts, text in series.blocks.items]
+    marks = [_stopped(span) for span in series.blocks.merged((axis.end - axis.start) // (BLOCKS // 2))]
     lines = [Line(name="mid", style="mid", points=mids)]
-    for trade in series.fills.items:
+    for trade in (*series.fills.items, *series.closures.items):
         value = min(max(trade.price, near[0]), near[1])
         marks.append(Mark(ts_ns=trade.ts_ns, shape=trade.shape, text=trade.text, value=value))
     used = {mark.shape for mark in marks}
@@ -61,6 +63,15 @@ def _price(series: SymbolSeries, axis: TimeAxis) -> str:
         legend=[(shape, name if _told(shape, used) else _whole(shape)) for shape, name in _MARKS if shape in used],
         note="Drawn from an even sample of the records." if series.thinned else "",
     ).html(axis)
+
+
+def _stopped(span: Span) -> Mark:
+    """Orders that were not sent: a tick for one, a band for many that are too close to be told apart."""
+    if span.count == 1:
+        return Mark(ts_ns=span.start, shape="stop", text=span.text)
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in span.by_key.most_common())
+    text = f"{utc(span.start)[11:]} to {utc(span.end)[11:]}: {span.count:,} not sent, {reasons}"
+    return Mark(ts_ns=span.start, until_ns=span.end, shape="stop", text=text)
 
 
 def _told(shape: str, used: set[str]) -> bool:

@@ -6,11 +6,13 @@ from decimal import Decimal
 from math import isfinite
 from typing import Final, NamedTuple
 
+from grinder.evidence.spans import Spans
 from grinder.evidence.thinning import Thinned
 from grinder.evidence.timeline import Sample, SymbolSample
 
 POINTS: Final = 600
 MARKS: Final = 200
+BLOCKS: Final = 400
 STRETCHES: Final = 400
 
 _LARGEST: Final = 1e18
@@ -40,8 +42,9 @@ class SymbolSeries:
         mids: (ns, mid price), from decisions and from the timeline.
         held: (ns, position).
         silence: (ns, seconds without an event).
-        blocks: (ns, text) of orders that were not sent.
-        fills: executions.
+        blocks: when orders were not sent, by reason.
+        fills: executions of orders.
+        closures: executions with which the venue itself closed a position: few, and never left out for the others.
         states: (from ns, to ns, reason code or nothing) of the feed, each as long as it lasted; a gap that was healed
             by the time of the next sample shows as one.
         gaps: of the book's sequence.
@@ -55,8 +58,9 @@ class SymbolSeries:
         self._mids: tuple[Thinned[tuple[int, float]], ...] = (Thinned(POINTS), Thinned(POINTS))
         self.held: Thinned[tuple[int, float]] = Thinned(POINTS)
         self.silence: Thinned[tuple[int, float]] = Thinned(POINTS)
-        self.blocks: Thinned[tuple[int, str]] = Thinned(MARKS)
+        self.blocks = Spans(BLOCKS)
         self.fills: Thinned[Trade] = Thinned(MARKS)
+        self.closures: Thinned[Trade] = Thinned(MARKS)
         self.states: list[tuple[int, int, str]] = []
         self.states_left_out = 0
         self.gaps = 0
@@ -72,13 +76,17 @@ class SymbolSeries:
     @property
     def thinned(self) -> bool:
         """Whether the picture leaves records out."""
-        return any((*(kept.thinned for kept in self._mids), self.blocks.thinned, self.fills.thinned))
+        return any((*(kept.thinned for kept in self._mids), self.fills.thinned, self.closures.thinned))
 
     def decided(self, ts_ns: int, mid: float | None) -> None:
         """The mid price that a decision saw."""
         value = drawable(mid)
         if value:
             self._mids[0].add((ts_ns, value))
+
+    def traded(self, trade: Trade, *, by_venue: bool) -> None:
+        """An execution."""
+        (self.closures if by_venue else self.fills).add(trade)
 
     def sampled(self, ts_ns: int, before_ns: int, sample: SymbolSample) -> None:
         """The symbol at the time of a sample; the one before it was at ``before_ns``."""
