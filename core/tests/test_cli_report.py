@@ -134,6 +134,18 @@ def test_a_page_never_replaces_a_record(copy, runs, capsys, name):
     assert (copy / name).read_bytes() == before
 
 
+def test_a_place_where_no_file_can_be_is_told_with_what_to_do(copy, capsys):
+    assert invoke(["report", str(copy), "--out", "/proc/no-page-goes-here.html"]) == 3
+    assert capsys.readouterr().err.endswith("no file can be made there: name another place\n")
+    for command in (
+        ["report", str(copy), "--out", "x" * 300],
+        ["report", "x" * 300],
+        ["explain", "last", "--run", "x" * 300],
+    ):
+        assert invoke(command) == 2
+        assert capsys.readouterr().err == f"error: {'x' * 60}...: File name too long; name another place\n"
+
+
 def test_a_page_is_not_written_through_a_link_or_over_a_device(copy, tmp_path, capsys):
     (tmp_path / "link").symlink_to(copy / "decisions.jsonl")
     os.mkfifo(tmp_path / "pipe")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import resource
@@ -296,6 +297,30 @@ def test_a_fill_record_holds_event_times_and_exact_money():
         "intent_id": "i1", "maker": True, "position_side": "BOTH", "price": "64250.10", "qty": "0.010",
         "route": "paper", "side": "BUY", "symbol": "BTCUSDT", "trade_id": "t1", "ts_ns": 7, "venue": "paper",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("nothing", ["0E-8", "-0.00", "0"])
+def test_nothing_is_written_as_such(nothing):
+    assert b'"fee":"0"' in canonical(fill_record(msgspec.structs.replace(a_fill(), fee=Decimal(nothing))))
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.ENOSPC, "free space or raise the quota"),
+        (errno.EACCES, "mend its permissions or name another place"),
+        (errno.EROFS, "mend its permissions or name another place"),
+        (errno.ENOENT, "no file can be made there: name another place"),
+        (errno.EIO, "look after the disk or name another place"),
+    ],
+)
+def test_what_to_do_about_a_file_fits_why_it_cannot_be_written(tmp_path, monkeypatch, number, advice):
+    def fail(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("grinder.evidence.lines._create", fail)
+    with pytest.raises(StateError, match=f"x cannot be written: {os.strerror(number)}; {advice}$"):
+        write_atomic(tmp_path / "x", b"")
 
 
 def test_lines_are_read_with_their_number_and_whether_they_ended(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from io import BufferedRandom
@@ -98,4 +99,15 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 def unwritable(path: Path, error: OSError) -> StateError:
     """What to raise when a file cannot be written."""
-    return StateError(f"{path} cannot be written: {error.strerror}; free space or mend its permissions")
+    return StateError(f"{path} cannot be written: {error.strerror}; {advice(error)}")
+
+
+def advice(error: OSError) -> str:
+    """What to do about a file that cannot be written."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+        return "free space or raise the quota"
+    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        return "mend its permissions or name another place"
+    if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL}:
+        return "no file can be made there: name another place"
+    return "look after the disk or name another place"

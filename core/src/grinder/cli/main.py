@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from errno import ENAMETOOLONG
 from importlib import import_module
 from typing import Final
 
@@ -134,6 +135,9 @@ def invoke(args: Sequence[str] | None = None) -> int:
     except Exception as error:
         from grinder.errors import GrinderError
 
+        if isinstance(error, OSError) and error.errno == ENAMETOOLONG:  # any look at such a path raises
+            click.echo(f"error: {str(error.filename)[:60]}...: {error.strerror}; name another place", err=True)
+            return 2
         if not isinstance(error, GrinderError):
             raise
         say_error(str(error))

@@ -32,7 +32,7 @@ def say_error(message: str) -> None:
 
 
 def show_click_error(error: click.ClickException) -> None:
-    """Print what click found wrong, its usage and hints included, after the word that every error of ours begins with."""
+    """Print what click found wrong, usage and hints included, after the word that all our errors begin with."""
     message = error.format_message()
     text = _set_in(message)
     if text != message:

@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
-from grinder.files import CREATE, create, rename, temporary_of
+from grinder.files import CREATE, advice, create, rename, temporary_of
 
 MAX_LINE: Final = 1 << 24
 """Longest line that readers take, in bytes; anything longer is not one of ours."""
@@ -174,8 +174,8 @@ class LineFile:
         self.error = f"{self.path}: {self.lost} lines are missing; {_REBUILD}" if self.lost else ""
 
     def _failed(self, error: OSError) -> None:
-        advice = _REBUILD if self._dead else "free space or mend its permissions"
-        self.error = f"{self.path} cannot be written: {error.strerror}; {advice}"
+        todo = _REBUILD if self._dead else advice(error)
+        self.error = f"{self.path} cannot be written: {error.strerror}; {todo}"
 
     def _take_over(self, fd: int, count: int, digest: Any) -> None:
         if self._fd >= 0:

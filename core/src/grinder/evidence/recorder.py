@@ -6,6 +6,7 @@ The journal is the truth; these files derive from it and can be rebuilt with :me
 from __future__ import annotations
 
 from collections.abc import Iterable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,8 @@ from grinder.types import Fill, FillCause, Payment
 DECISIONS: Final = "decisions.jsonl"
 FILLS: Final = "fills.jsonl"
 PAYMENTS: Final = "payments.jsonl"
+_ZERO: Final = Decimal(0)
+"""How nothing is written, whatever number of decimals it was computed with (``0E-8``)."""
 
 canonical = msgspec.json.Encoder(order="deterministic").encode
 """The one encoding of records: sorted keys, no blanks, decimals as text, NaN as null."""
@@ -38,7 +41,7 @@ def fill_record(fill: Fill) -> dict[str, Any]:
         "side": fill.side.value,
         "price": fill.price,
         "qty": fill.qty,
-        "fee": fill.fee,
+        "fee": fill.fee or _ZERO,
         "fee_asset": fill.fee_asset,
         "maker": fill.maker,
     }
@@ -57,7 +60,7 @@ def payment_record(payment: Payment) -> dict[str, Any]:
         "account": payment.account,
         "symbol": payment.symbol,
         "position_side": payment.position_side.value,
-        "amount": payment.amount,
+        "amount": payment.amount or _ZERO,
         "asset": payment.asset,
     }
     details = {"rate": payment.rate, "mark": payment.mark, "qty": payment.qty}
