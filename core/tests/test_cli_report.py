@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -207,6 +209,58 @@ def test_a_setting_that_changes_nothing_is_no_difference(runs, capsys):
     assert said["noticed"]["keys"] == ["gates"]
     assert [row["key"] for row in said["given"]] == ["plugins.liquidity_by_side.alpha"]
     assert invoke(["compare", str(runs / "a"), str(runs / "finer"), "--fail-on-difference"]) == 0
+
+
+def test_what_was_given_fits_the_screen(copy, runs, capsys):
+    """Inputs by number, with their path and the beginning of their hash, however long the path is."""
+    path = copy / "summary.json"
+    summary = json.loads(path.read_text())
+    summary["inputs"] = [{"path": "a/" * 60 + "b.gz", "sha256": "0123456789abcdef" * 4, "first_ns": 1, "last_ns": 2}]
+    summary["plugins"].append({"name": "p" * 70, "version": "1.0"})
+    path.write_text(json.dumps(summary))
+    said = compared(capsys, runs / "a", copy)
+    (row,) = [row for row in said["given"] if row["kind"] == "input"]
+    assert (row["key"], row["a"]) == ("1", "synthetic:1 2024-08-09T00:00:00Z, 9 s")
+    assert row["b"] == "a/" * 60 + "b.gz 0123456789ab"
+    assert invoke(["compare", str(runs / "a"), str(copy)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    table = lines[lines.index("") + 1 :]
+    table = table[: table.index("")]
+    (told,) = [line for line in table if line.startswith("input 1 ")]
+    assert told.endswith("b.gz 0123456789ab")
+    assert max(len(line) for line in table) <= 120
+
+
+def test_an_input_that_lies_elsewhere_is_the_same(copy, capsys):
+    summary = json.loads((copy / "summary.json").read_text())
+    summary["inputs"][0]["sha256"] = "5" * 64
+    other = copy.parent / "elsewhere"
+    shutil.copytree(copy, other)
+    for folder, name in ((copy, "here.gz"), (other, "there.gz")):
+        summary["inputs"][0]["path"] = name
+        (folder / "summary.json").write_text(json.dumps(summary))
+    assert compared(capsys, copy, other)["given"] == []
+
+
+def test_a_name_has_the_same_colour_in_both_runs(copy, runs, tmp_path, capsys):
+    """What is most frequent in one run is not so in the other."""
+    lines = [json.loads(line) for line in (copy / "decisions.jsonl").read_text().splitlines()]
+    for n, row in enumerate(row for row in lines if row["outcome"] == "blocked"):
+        row.update({"reason": "WARMUP" if n % 9 == 0 else "LIQUIDITY_LOW", "by": "warm_up" if n % 9 == 0 else "other"})
+    (copy / "decisions.jsonl").write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in lines))
+    page = tmp_path / "compare.html"
+    assert invoke(["compare", str(runs / "a"), str(copy), "--out", str(page)]) == 0
+    text = page.read_text()
+    styles = {}
+    for style, name in re.findall(r'<path class="bar (c\d)" data-name="([^"]*)"', text):
+        styles.setdefault(name, []).append(style)
+    assert len(styles["WARMUP"]) == len(styles["warm_up"]) == 2
+    assert all(len(set(drawn)) == 1 for drawn in styles.values()), styles
+    assert set(styles["WARMUP"]) != set(styles["LIQUIDITY_LOW"])
+    assert re.search(r"<dt>Net PnL</dt><dd>(no change|[+\N{MINUS SIGN}][\d,]+\.\d\d)<", text)
+    legend = re.search(r"A: share not sent, by gate or rule</b>(.*?)<output", text, re.DOTALL)[1]
+    assert "warm_up" in legend
+    assert "other" not in legend, "nothing of it is drawn there"
 
 
 def test_another_seed_is_another_run(runs, capsys):

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from grinder.evidence.comparison import Comparison, Figure
 
 _LINES: Final = 60
+_NAME: Final = 44
+_VALUE: Final = 36
+"""Columns of a name and of each of two values: together with what is between them 120."""
 
 
 @click.command()
@@ -62,11 +65,13 @@ def _text(c: Comparison, names: tuple[str, str], out: Path | None) -> Iterator[s
         yield f"{letter}         {printable(name)}, {printable(run.summary.run_id)}"
     yield verdict(c)
     if c.given:
-        given = [(f"{g.kind} {g.key}", _short(g.a), _short(g.b)) for g in c.given]
+        given = [(_short(f"{g.kind} {g.key}", _NAME), _short(g.a), _short(g.b)) for g in c.given]
         yield from ("", *table(("given", "A", "B"), given[:_LINES], 0))
         if len(given) > _LINES:
             yield f"... and {len(given) - _LINES} more with --json"
-    rows = [(f"{f.group}: {f.name}", _amount(f.a), _amount(f.b), f.change()) for f in c.figures if _worth(f)]
+    rows = [
+        (_short(f"{f.group}: {f.name}", _NAME), _amount(f.a), _amount(f.b), f.change()) for f in c.figures if _worth(f)
+    ]
     yield from ("", *table(("figure", "A", "B", "difference"), rows[: 2 * _LINES], 3))
     if c.parting is not None:
         for letter, record, run in (("A", c.parting.a, c.a), ("B", c.parting.b, c.b)):
@@ -86,9 +91,12 @@ def _amount(value: Any) -> str:
     return "-" if value is None else number(value)
 
 
-def _short(value: Any) -> str:
-    text = "-" if value is None else str(value)
-    return text if len(text) <= 48 else f"{text[:45]}..."
+def _short(value: Any, widest: int = _VALUE) -> str:
+    """Text that is no wider than its column: of longer ones the beginning and the end, where hashes are."""
+    from grinder.evidence.text import printable
+
+    text = "-" if value is None else printable(value)
+    return text if len(text) <= widest else f"{text[: widest // 2 - 2]}...{text[1 - widest // 2 :]}"
 
 
 def _as_json(c: Comparison, names: tuple[str, str], out: Path | None) -> str:

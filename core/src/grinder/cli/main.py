@@ -117,6 +117,19 @@ def main(args: Sequence[str] | None = None) -> None:
     sys.exit(invoke(args))
 
 
+def _told(error: Exception) -> int:
+    """Say what was wrong; the exit code, 0 for an error that is a bug of ours."""
+    from grinder.errors import GrinderError
+
+    if isinstance(error, GrinderError):
+        say_error(str(error))
+        return error.exit_code
+    if isinstance(error, OSError) and error.errno == ENAMETOOLONG:  # any look at such a path raises
+        say_error(f"{str(error.filename)[:60]}...: {error.strerror}; name another place")
+        return 2
+    return 0
+
+
 def invoke(args: Sequence[str] | None = None) -> int:
     """Run a command and turn what it raises into a line on stderr and an exit code."""
     try:
@@ -133,13 +146,8 @@ def invoke(args: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        from grinder.errors import GrinderError
-
-        if isinstance(error, OSError) and error.errno == ENAMETOOLONG:  # any look at such a path raises
-            click.echo(f"error: {str(error.filename)[:60]}...: {error.strerror}; name another place", err=True)
-            return 2
-        if not isinstance(error, GrinderError):
+        code = _told(error)
+        if not code:
             raise
-        say_error(str(error))
-        return error.exit_code
+        return code
     return result if isinstance(result, int) else 0

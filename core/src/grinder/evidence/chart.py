@@ -48,7 +48,7 @@ class Chart(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         title: what it shows.
-        unit: of its values, such as ``s``; empty for quote units and prices.
+        unit: of its values, such as ``s``; empty for quote units and prices. One of a single letter stands at the axis.
         digits: decimals of the read-out.
         legend: (style, name) of what is not a line.
         note: a sentence below the title.
@@ -76,7 +76,7 @@ class Chart(msgspec.Struct, frozen=True, kw_only=True):
             self.title,
             f"{_stretched(drawn)}{marks}",
             axis,
-            ticks=values.ticks(),
+            ticks=[(y, f"{text} {self.unit}" if len(self.unit) == 1 else text) for y, text in values.ticks()],
             keys=[*keys, *self.legend],
             note=self.note,
             label=self._label(),
@@ -106,7 +106,8 @@ class Bars(msgspec.Struct, frozen=True, kw_only=True):
         title: what they show.
         start: of the first bar, ns.
         width: of each bar, ns.
-        parts: name and values of each part (at least one), one value a bar, as shares of one.
+        parts: name and values of each part (at least one), one value a bar, as shares of one. The place of a part is
+            its colour; one that has no bar is not in the legend.
         note: a sentence below the title.
     """
 
@@ -137,7 +138,7 @@ class Bars(msgspec.Struct, frozen=True, kw_only=True):
             _stretched("".join(drawn)),
             axis,
             ticks=[(WIDTH * (1 - n / 4), f"{100 * top * n / 4:g}%") for n in range(5)],
-            keys=[(f"c{place % COLOURS}", name) for place, (name, _) in enumerate(self.parts)],
+            keys=[(f"c{place % COLOURS}", name) for place, (name, shares) in enumerate(self.parts) if any(shares)],
             note=self.note,
             label=f"{self.title}. Highest {100 * height:.1f} per cent.",
             digits=1,

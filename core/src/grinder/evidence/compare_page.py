@@ -14,7 +14,7 @@ from grinder.evidence.explain import explain
 from grinder.evidence.gathering import Gathered
 from grinder.evidence.page import cards, e, page, section, table
 from grinder.evidence.parting import Pairs, Parting
-from grinder.evidence.pictures import block_bars
+from grinder.evidence.pictures import block_bars, block_names
 from grinder.evidence.text import cash, number, printable, signed
 from grinder.files import write_atomic
 from grinder.reasons import CORE_REASONS
@@ -50,7 +50,7 @@ def _body(c: Comparison, names: tuple[str, str]) -> Iterator[str]:
     yield "<main>"
     yield cards(_card(f) for f in c.figures if (f.group, f.name) in _CARDS)
     yield section("parting", "Where they part", _parting(c))
-    yield section("equity", "Equity", _equity(runs, start, axis))
+    yield section("account", "Account", _equity(runs, start, axis))
     yield section("blocks", "Orders that were not sent", *_blocks(runs, start, axis))
     yield section("given", "What they were given", _given(c))
     yield section("figures", "Figures", _figures(c))
@@ -117,8 +117,15 @@ def _noticed(c: Comparison) -> str:
 def _card(figure: Figure) -> tuple[str, str, str]:
     show = cash if figure.group == "money" else number
     below = f"A {_shown(figure.a, show)}, B {_shown(figure.b, show)}"
-    change = "no change" if figure.a == figure.b else signed(figure.change().partition(" ")[0])
+    change = "no change" if figure.a == figure.b else _changed(figure, show)
     return _CARDS[figure.group, figure.name], change, below
+
+
+def _changed(figure: Figure, show: Callable[[Any], str]) -> str:
+    if figure.difference is None:
+        return "?"
+    text = signed(show(figure.difference))
+    return text if text.startswith("\N{MINUS SIGN}") else f"+{text}"
 
 
 def _shown(value: Any, show: Callable[[Any], str] = number) -> str:
@@ -168,9 +175,13 @@ def _equity(runs: tuple[Gathered, Gathered], start: tuple[int, ...], axis: TimeA
 
 
 def _blocks(runs: tuple[Gathered, Gathered], start: tuple[int, ...], axis: TimeAxis) -> Iterator[str]:
-    for letter, run, begin in zip("AB", runs, start, strict=True):
-        bars = block_bars(f"{letter}: share not sent, by reason", run.why, begin)
-        yield bars.html(axis) if bars is not None else f'<p class="none">{letter}: every order wanted was sent.</p>'
+    for by, names, counted in (
+        ("reason", block_names(*(run.why for run in runs)), [run.why for run in runs]),
+        ("gate or rule", block_names(*(run.who for run in runs)), [run.who for run in runs]),
+    ):
+        for letter, bins, begin in zip("AB", counted, start, strict=True):
+            bars = block_bars(f"{letter}: share not sent, by {by}", bins, names, begin)
+            yield bars.html(axis) if bars is not None else f'<p class="none">{letter}: every order wanted was sent.</p>'
 
 
 def _given(c: Comparison) -> str:

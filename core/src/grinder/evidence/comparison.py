@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -11,8 +12,9 @@ import msgspec
 
 from grinder.evidence.gathering import Gathered
 from grinder.evidence.parting import Pairs, Parting
-from grinder.evidence.summary import Pnl, Summary
+from grinder.evidence.summary import InputRow, Pnl, Summary
 from grinder.evidence.text import number
+from grinder.log import utc
 
 Value: TypeAlias = int | float | Decimal | None
 
@@ -163,12 +165,15 @@ def _given(a: Gathered, b: Gathered) -> Iterator[Given]:
     for kind, one, other in (
         ("run", _identity(a.summary), _identity(b.summary)),
         ("setting", *_settings(a, b)),
-        ("input", _inputs(a.summary), _inputs(b.summary)),
         ("plugin", _plugins(a.summary), _plugins(b.summary)),
     ):
         for key in sorted(one.keys() | other.keys()):
             if one.get(key) != other.get(key):
                 yield Given(kind=kind, key=key, a=one.get(key), b=other.get(key))
+    for place, rows in enumerate(zip_longest(a.summary.inputs, b.summary.inputs), 1):
+        if len({_content(row) for row in rows}) > 1:
+            mine, theirs = (_source(row) for row in rows)
+            yield Given(kind="input", key=str(place), a=mine, b=theirs)
 
 
 def _settings(a: Gathered, b: Gathered) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -182,9 +187,17 @@ def _identity(s: Summary) -> dict[str, Any]:
     return {"profile": s.profile, "seed": s.seed}
 
 
-def _inputs(s: Summary) -> dict[str, Any]:
-    """Inputs by their hash where they have one: the same recording may lie elsewhere."""
-    return {row.sha256 or row.path: f"{row.path} ({row.first_ns} to {row.last_ns})" for row in s.inputs}
+def _content(row: InputRow | None) -> tuple[Any, ...] | None:
+    """What makes an input the same: its hash where it has one, since the same recording may lie elsewhere."""
+    return None if row is None else (row.sha256 or row.path, row.first_ns, row.last_ns)
+
+
+def _source(row: InputRow | None) -> str | None:
+    """An input in short: the beginning of its hash where it has one, else the time that it covers."""
+    if row is None:
+        return None
+    known = row.sha256[:12] or f"{utc(row.first_ns, 0)}, {(row.last_ns - row.first_ns) / 1e9:,.0f} s"
+    return f"{row.path} {known}"
 
 
 def _plugins(s: Summary) -> dict[str, Any]:

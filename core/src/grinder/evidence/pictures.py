@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from grinder.evidence.axis import TimeAxis
@@ -133,21 +134,30 @@ def _drawdown(account: AccountSeries, axis: TimeAxis) -> str:
 def blocks(gathered: Gathered, axis: TimeAxis) -> Iterator[str]:
     """Which share of orders was not sent, by reason and by what stopped them, over time."""
     for title, bins in (("Share not sent, by reason", gathered.why), ("Share not sent, by gate or rule", gathered.who)):
-        figure = block_bars(title, bins)
+        figure = block_bars(title, bins, block_names(bins))
         if figure is not None:
             yield figure.html(axis)
 
 
-def block_bars(title: str, bins: Bins, offset: int = 0) -> Bars | None:
+def block_names(*several: Bins) -> list[str]:
+    """Why orders were not sent, or what stopped them, the most frequent first over all that will be drawn.
+
+    Names have their colours by their place in it, so pictures with one list have the same colour for the same name.
+    """
+    total = sum((bins.total() for bins in several), Counter[str]())
+    return [name for name, _ in sorted(total.items(), key=lambda item: (-item[1], item[0])) if name]
+
+
+def block_bars(title: str, bins: Bins, names: Sequence[str], offset: int = 0) -> Bars | None:
     """Bars of the shares of one period each; None when every order was sent.
 
     Args:
         title: of the picture.
         bins: counts over time; what was sent under the empty name.
+        names: see :func:`block_names`.
         offset: taken off the times, ns.
     """
-    names = [name for name, _ in sorted(bins.total().items(), key=lambda item: (-item[1], item[0])) if name]
-    if not names:
+    if not any(bins.total()):
         return None
     first, rest = names[:_LARGEST_PARTS], names[_LARGEST_PARTS:]
     whole = [max(counts.total(), 1) for counts in bins.bins]

@@ -58,7 +58,7 @@ def _body(s: Summary, gathered: Gathered, axis: TimeAxis) -> Iterator[str]:
     yield cards(_cards(s, gathered))
     yield _HINT
     yield section("price", "Price, fills, position", *pictures.prices(gathered, axis))
-    yield section("equity", "Equity", *pictures.equity(gathered, axis))
+    yield section("account", "Account", *pictures.equity(gathered, axis))
     yield section("blocks", "Orders that were not sent", *pictures.blocks(gathered, axis), _reasons(s, gathered))
     yield section("gates", "Gates", _gates(s))
     yield section("sent", "Orders that were sent", _sent(s, gathered))
@@ -75,7 +75,7 @@ _HINT: Final = (
 )
 _NAVIGATION: Final = (
     ("price", "Price"),
-    ("equity", "Equity"),
+    ("account", "Account"),
     ("blocks", "Not sent"),
     ("gates", "Gates"),
     ("sent", "Sent"),
