@@ -163,6 +163,51 @@ def test_the_fills_lost_are_those_of_the_orders_that_would_be_blocked(ask, run, 
     drift = answer["drift"]["newly_blocked"]["s5"]
     assert drift["n"] == len(moves)
     assert drift["mean"] == pytest.approx(sum(moves) / len(moves))
+    groups = answer["drift"]
+    assert (groups["newly_blocked"]["orders"], groups["fills_lost"]["orders"]) == (len(blocked), told["orders"])
+    assert groups["newly_allowed"]["orders"] == 0
+    assert {group["no_markout"] for group in groups.values()} == {0}
+
+
+def test_orders_without_a_markout_are_counted(ask, run):
+    """As after a crash, which takes those that were waiting; a closure by the venue is no order of ours."""
+    path = run / "markouts.jsonl"
+    rows = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(rows[: len(rows) // 2]))
+    with (run / "fills.jsonl").open("ab") as file:
+        closure = json.loads((run / "fills.jsonl").read_bytes().splitlines()[0])
+        file.write(json.dumps(closure | {"intent_id": "", "cause": "ADL", "trade_id": "adl"}).encode() + b"\n")
+    kept = {row["id"] for row in lines(path)}
+    filled = {row["intent_id"] for row in lines(run / "fills.jsonl")} - {""}
+    told = json.loads(ask(run, ALPHA, more=("--json",))[1])["drift"]["all_fills"]
+    assert (told["orders"], told["no_markout"]) == (len(filled), len(filled - kept))
+    assert told["no_markout"] > 0
+    sentence = f"{told['no_markout']:,} of the {told['orders']:,} all orders with fills in the run have no line in"
+    assert sentence.replace("all orders", "orders") in ask(run, ALPHA)[1]
+
+
+@pytest.mark.parametrize(
+    ("change", "known"),
+    [
+        ("plugins.grid.levels=3", False),
+        ("exchanges.paper.balance=5", False),
+        ("plugins.warm_up.budget_us=900", False),
+        ("plugins.liar.most=8", False),
+        ("plugins.liquidity_by_side.on_error=allow", True),
+        ("log.level=debug", True),
+    ],
+)
+def test_that_no_decision_would_change_is_said_only_as_far_as_it_is_known(ask, run, change, known):
+    code, out, _ = ask(run, change)
+    assert code == 0
+    assert out.endswith(f"No decision would change{'' if known else ', as far as that is known'}.\n")
+
+
+def test_switching_a_plugin_off_lists_nothing_that_nobody_asked_for(ask, run):
+    out = ask(run, "plugins.liquidity_by_side.enabled=false")[1]
+    assert [line for line in out.splitlines() if line.startswith("changed")] == [
+        "changed   plugins.liquidity_by_side.enabled: true -> false"
+    ]
 
 
 def test_the_text_says_what_it_cannot_know_and_its_ids_can_be_explained(ask, run, capsys):

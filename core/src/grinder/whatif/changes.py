@@ -38,9 +38,15 @@ def changes_between(base: Settings, changed: Settings) -> tuple[Change, ...]:
     """
     old = dict(_values(base))
     new = dict(_values(changed))
-    keys = [key for key in new if key in old or key.endswith(".enabled")]
-    keys += [key for key in old if key not in new and key.endswith(".enabled")]
+    keys = [key for key in new if key in old or _switch(key)]
+    keys += [key for key in old if key not in new and _switch(key)]
     return tuple(Change(key, old.get(key), new.get(key)) for key in keys if old.get(key) != new.get(key))
+
+
+def _switch(key: str) -> bool:
+    """Whether a key loads a plugin; what its other settings are without it, nobody has asked."""
+    path = key.split(".")
+    return len(path) == 3 and path[0] == "plugins" and path[2] == "enabled"
 
 
 def own_fields(changes: Iterable[Change], gate: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal, localcontext
 from math import isfinite, nan
@@ -15,7 +16,7 @@ from grinder.evidence.markouts import MARKOUTS
 from grinder.evidence.reading import RecordReader
 from grinder.evidence.recorder import FILLS
 from grinder.whatif.blocks import BlockMean, Estimate
-from grinder.whatif.marks import ALLOWED, BLOCKED, FILLED, TURNED, Marks
+from grinder.whatif.marks import ALLOWED, BLOCKED, FILLED, FOLLOWED, TURNED, Marks
 
 SECOND_NS: Final = 1_000_000_000
 HORIZONS: Final = (1, 5, 30)
@@ -80,6 +81,8 @@ def lost_fills(reader: RecordReader, run: Path, marks: Marks) -> LostFills:
     symbols: dict[str, SymbolFills] = {}
     with localcontext(EXACT):
         for fill, _ in reader.rows(run / FILLS, _Fill, _Fill.sound):
+            if not fill.intent_id:  # the venue itself traded, not an order of ours
+                continue
             bits = marks.get(fill.intent_id)
             first = not bits & FILLED
             if first:
@@ -108,9 +111,12 @@ def _add(row: SymbolFills, fill: _Fill, *, first: bool) -> None:
 class Drift(msgspec.Struct, frozen=True):
     """How the mid price moved after the orders of a group, in bps of the mid price at the decision.
 
-    Positive is good for the order's side. One observation for each order, whatever it filled.
+    Positive is good for the order's side. One observation for each order, whatever it filled. ``orders`` are in the
+    group; ``no_markout`` of them have no line in ``markouts.jsonl``, and others may lack a later price.
     """
 
+    orders: int = 0
+    no_markout: int = 0
     s1: Estimate = Estimate()
     s5: Estimate = Estimate()
     s30: Estimate = Estimate()
@@ -126,7 +132,10 @@ def drifts(reader: RecordReader, run: Path, marks: Marks) -> dict[str, Drift] | 
     means = {name: [BlockMean(max(2 * h, 10) * SECOND_NS) for h in HORIZONS] for name in GROUPS}
     for row, _ in reader.rows(run / MARKOUTS, _Markout):
         bits = marks.get(row.id)
-        if not bits or row.mid is None or not row.mid > 0:
+        if not bits:
+            continue
+        marks.add(row.id, FOLLOWED)
+        if row.mid is None or not row.mid > 0:
             continue
         sign = 1 if row.side == "BUY" else -1
         groups = list(_groups(bits))
@@ -135,7 +144,22 @@ def drifts(reader: RecordReader, run: Path, marks: Marks) -> dict[str, Drift] | 
             if isfinite(moved):
                 for name in groups:
                     means[name][index].add(row.ts_ns, moved)
-    return {name: Drift(*(mean.estimate() for mean in horizons)) for name, horizons in means.items()}
+    orders, without = _sizes(marks)
+    return {
+        name: Drift(orders[name], without[name], *(mean.estimate() for mean in horizons))
+        for name, horizons in means.items()
+    }
+
+
+def _sizes(marks: Marks) -> tuple[Counter[str], Counter[str]]:
+    """Orders of each group, and those of them without a markout."""
+    orders: Counter[str] = Counter()
+    without: Counter[str] = Counter()
+    for bits, count in marks.counts().items():
+        for name in _groups(bits):
+            orders[name] += count
+            without[name] += 0 if bits & FOLLOWED else count
+    return orders, without
 
 
 def _groups(bits: int) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Final
 
 BLOCKED: Final = 1
@@ -12,6 +13,8 @@ TURNED: Final = 4
 """Anything else that changes what is sent, or may."""
 FILLED: Final = 8
 """Has at least one fill."""
+FOLLOWED: Final = 16
+"""Has a line in ``markouts.jsonl``."""
 
 _STEP: Final = 1 << 16
 """Largest hole between two numbers that is filled up."""
@@ -38,6 +41,10 @@ class Marks:
         if number >= len(row):
             row.extend(bytes(number + 1 - len(row)))
         row[number] |= bits
+
+    def counts(self) -> Counter[int]:
+        """How many decisions there are of each combination of bits."""
+        return sum((Counter(row) for row in self._numbered.values()), Counter(self._others.values()))
 
     def get(self, known: str) -> int:
         """The bits of one decision."""

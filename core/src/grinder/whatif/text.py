@@ -48,11 +48,18 @@ def render(answer: WhatIf, top: int = TOP) -> str:
     lines += [_row("note", note) for note in answer.notes]
     lines.append("")
     if not answer.turns:
-        known = all(report.status in {"judged", "kept", "removed"} and not report.not_judged for report in answer.gates)
-        return "\n".join([*lines, f"No decision would change{'' if known else ', as far as that is known'}."])
+        return "\n".join([*lines, f"No decision would change{'' if _known(answer) else ', as far as that is known'}."])
     lines += [*_turns(answer), "", *_reasons(answer.by_reason, top), "", *_answers(answer.by_gate, top), ""]
     lines += [*_lost(answer.fills_lost), "", *_drift(answer), "", *_changed(answer)]
     return "\n".join(lines)
+
+
+def _known(answer: WhatIf) -> bool:
+    """Whether recorded decisions answer for every changed setting."""
+    return not answer.not_modelled and all(
+        report.status in {"judged", "kept", "removed", "off"} and not report.not_judged and not report.kept
+        for report in answer.gates
+    )
 
 
 def _row(name: str, text: str) -> str:
@@ -150,11 +157,17 @@ def _drift(answer: WhatIf) -> Iterator[str]:
         return
     yield "Mid price after the decision, in bps of it; positive is good for the order's side, fees are not in it:"
     rows = [
-        [GROUPS[name], *map(_estimate, (drift.s1, drift.s5, drift.s30))]
+        [GROUPS[name], f"{drift.orders:,}", *map(_estimate, (drift.s1, drift.s5, drift.s30))]
         for name, drift in answer.drift.items()
-        if drift.s1.n or drift.s5.n or drift.s30.n
+        if drift.orders
     ]
-    yield from table(("", "after 1 s", "after 5 s", "after 30 s"), rows, 3)
+    yield from table(("", "orders", "after 1 s", "after 5 s", "after 30 s"), rows, 4)
+    yield from (
+        f"{drift.no_markout:,} of the {drift.orders:,} {GROUPS[name].removeprefix('all ')} have no line in "
+        "markouts.jsonl and do not count."
+        for name, drift in answer.drift.items()
+        if drift.no_markout
+    )
     yield "+- is one standard error by blocks of 10, 10 and 60 s of time, since such moves overlap;"
     yield f"it is left out where there are fewer than {MIN_BLOCKS} blocks."
 
