@@ -140,7 +140,7 @@ def test_what_the_venue_closed_is_told_with_its_fills(capsys, run):
     code, out, err = explain(capsys, run, "autoclose-7")
     assert (code, err) == (0, "")
     assert out.startswith(
-        "No decision stands behind autoclose-7: the venue closed the position itself, by a liquidation"
+        "No decision stands behind autoclose-7: the venue itself closed the position in BTC\\x1bUSDT, by a"
     )
     assert [line.split("  ")[1].split(" as ")[0] for line in out.splitlines()[3:]] == [
         "sold 0.01 at 55.5",

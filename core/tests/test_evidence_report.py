@@ -249,6 +249,19 @@ def test_blocks_that_follow_closely_are_one_band_and_look_alike_for_every_symbol
     assert one.count('<use class="stop"') == 1, "a single one is a tick"
 
 
+def test_no_picture_repeats_the_title_of_its_section_and_seconds_stand_at_the_axis(tmp_path):
+    whole(tmp_path)
+    text = report(tmp_path)
+    for title, body in re.findall(r"<h2[^>]*>([^<]*)</h2>(.*?)</section>", text, re.DOTALL):
+        assert title not in re.findall(r"<figcaption><b>([^<]*)</b>", body)
+    silence = re.search(r"<b>Silence</b>.*?</figure>", text, re.DOTALL)[0]
+    beside = re.findall(
+        r"<text[^>]*>([^<]*)<", silence[silence.index('class="beside"') : silence.index('class="below"')]
+    )
+    assert len(beside) > 1
+    assert all(tick.endswith(" s") for tick in beside)
+
+
 def test_an_example_says_what_explain_says(tmp_path):
     gates = [{"gate": "g", "mode": "enforce", "verdict": "block", "reason": "LOW", "inputs": {"depth": 1.5}}]
     whole(tmp_path)

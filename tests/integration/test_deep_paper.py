@@ -21,6 +21,7 @@ from grinder import (
     TriggerKind,
     TriggerSource,
 )
+from grinder.cli.main import invoke
 from grinder.engine.options import RunOptions
 from grinder.engine.plugins import load
 from grinder.engine.session import Session
@@ -159,9 +160,23 @@ def test_a_liquidation_is_in_the_books_and_the_symbol_only_reduces(tmp_path):
     assert [fill.get("cause", "TRADE") for fill in fills] == ["TRADE", "LIQUIDATION"]
     # The wallet of 4 000 is gone at 56 000.1; no bid is there, and the insurance fund takes over.
     assert (fills[1]["price"], summary.pnl.net) == ("56000.1", D(-4000))
+    assert [fill["fee"] for fill in fills] == ["0", "0"], "nothing is written as such, whatever its decimals"
     assert seen[-1][0] == 0
     records = lines(tmp_path, "decisions.jsonl")
     assert (records[-1]["reason"], records[-1]["trading_state"]) == ("TRADING_REDUCE_ONLY", "REDUCE_ONLY")
+
+
+def test_a_liquidation_is_explained_and_drawn(tmp_path, capsys):
+    settings = ("exchanges.paper.leverage=20", "exchanges.paper.balance=4000")
+    play(tmp_path, Market([60000] * 4 + [54000] * 4), {2: [order(Side.BUY, "1", "60000.1")]}, *settings)
+    client_id = lines(tmp_path, "fills.jsonl")[1]["client_id"]
+    assert invoke(["explain", client_id, "--run", str(tmp_path)]) == 0
+    told = capsys.readouterr().out
+    assert f"No decision stands behind {client_id}: the venue itself closed the position in {SYMBOL}, by a liq" in told
+    assert "sold 1.000 at " in told
+    page = (tmp_path / "report.html").read_text()
+    assert page.count('<use class="closed"') == 1
+    assert "closed by the venue" in page
 
 
 def test_what_the_venue_did_is_known_after_a_restart(tmp_path):

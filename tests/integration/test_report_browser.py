@@ -155,6 +155,43 @@ def test_examples_are_filtered(pages, looked_at):
     looked_at(visit)
 
 
+def test_hashes_stand_on_the_left_and_are_selected_by_one_click(pages, looked_at):
+    async def visit(tab):
+        for width in (360, 1280):
+            await tab.show(pages["run"], width)
+            styles = await tab.ask(
+                "[...document.querySelectorAll('.origin td')].map(n => getComputedStyle(n))"
+                ".map(s => [s.textAlign, s.userSelect, s.justifyContent].join(' '))"
+            )
+            assert styles
+            assert {style.replace("start", "left").split()[0] for style in styles} == {"left"}
+            assert all(" all " in style for style in styles)
+            assert not any("end" in style or "between" in style for style in styles)
+
+    looked_at(visit)
+
+
+def test_bands_are_read_out_wherever_they_are_pointed_at(pages, looked_at):
+    async def visit(tab):
+        await tab.show(pages["run"], 1280)
+        left, top, width = await tab.ask(
+            "(() => { const p = document.querySelector('.band').closest('.plot');"
+            " p.scrollIntoView({block: 'center', behavior: 'instant'});"
+            " const r = p.getBoundingClientRect(); return [r.left, r.top, r.width] })()"
+        )
+        x, wide = await tab.ask(
+            "(() => { const b = document.querySelector('.band');"
+            " return ['x', 'width'].map(name => parseFloat(b.getAttribute(name)) / 100) })()"
+        )
+        frame = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))"
+        await tab.mouse("mouseMoved", left + width * (x + wide / 2), top + 20)
+        await tab.ask(frame)
+        said = await tab.ask("document.querySelector('.band').closest('figure').querySelector('output').textContent")
+        assert "not sent, " in said
+
+    looked_at(visit)
+
+
 def test_it_works_without_scripts(pages, looked_at):
     async def visit(tab):
         await tab.show(pages["run"], 360, scripts=False)

@@ -148,9 +148,10 @@ def closed_by_venue(client_id: str, fills: Sequence[Mapping[str, Any]]) -> str:
     """
     cause = str(fills[0].get("cause"))
     why = f"{_CAUSES.get(cause, 'a cause of its own')} ({cause})"
-    lines = [f"No decision stands behind {client_id}: the venue closed the position itself, by {why}."]
+    symbol = fills[0].get("symbol")
+    lines = [f"No decision stands behind {client_id}: the venue itself closed the position in {symbol}, by {why}."]
     lines += ["No gate was asked and nothing was sent. What it traded:", ""]
-    lines += [f"{_fill(fill)} of {fill.get('symbol')}" for fill in fills]
+    lines += [_fill(fill) for fill in fills]
     return "\n".join(printable(line) for line in lines)
 
 
