@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from grinder.evidence.spans import KEYS, Spans
@@ -21,6 +21,7 @@ def directly(times: list[int], gap: int) -> list[tuple[int, int, int]]:
     return found
 
 
+@example([*(n * SECOND for n in range(LIMIT + 1)), (LIMIT + 3) * SECOND], 0)
 @given(st.lists(st.integers(0, 10_000 * SECOND), min_size=1, max_size=200).map(sorted), st.integers(0, 100 * SECOND))
 def test_merged_at_a_gap_it_is_as_if_every_time_were_kept(times, more):
     """For any gap from twice the whole time divided by the limit on."""

@@ -196,8 +196,8 @@ def _source(row: InputRow | None) -> str | None:
     """An input in short: the beginning of its hash where it has one, else the time that it covers."""
     if row is None:
         return None
-    known = row.sha256[:12] or f"{utc(row.first_ns, 0)}, {(row.last_ns - row.first_ns) / 1e9:,.0f} s"
-    return f"{row.path} {known}"
+    covered = f"{utc(row.first_ns, 0)}, {(row.last_ns - row.first_ns) / 1e9:,.0f} s" if row.last_ns else ""
+    return f"{row.path} {row.sha256[:12] or covered}".rstrip()
 
 
 def _plugins(s: Summary) -> dict[str, Any]:
