@@ -364,6 +364,67 @@ def test_a_fill_of_an_open_order_of_others_uses_it_up(desk):
     assert keeper.position(SYMBOL).qty == Decimal("-0.02")
 
 
+def sell_of_others(client_id: str, venue_order_id: str, *, symbol: str = SYMBOL, qty: str = "0.02") -> VenueOrder:
+    return VenueOrder(symbol, client_id, venue_order_id, Side.SELL, Decimal(61000), Decimal(qty), Decimal(0))
+
+
+def test_orders_of_others_are_named_by_symbol_and_the_venues_id(desk):
+    keeper = desk.open()
+    stated = [sell_of_others("", "4"), sell_of_others("", "4", symbol="ETHUSDT"), sell_of_others("web_1", "")]
+    keeper.sync(positions=[], open_orders=stated)
+    named = {order.client_id for order in keeper.open_orders()}
+    assert named == {"venue:BTCUSDT:4", "venue:ETHUSDT:4", "venue:BTCUSDT:web_1"}
+    keeper.sync(positions=[], open_orders=stated[1:2])
+    assert [order.client_id for order in keeper.open_orders()] == ["venue:ETHUSDT:4"]
+
+
+def test_our_id_on_another_symbol_is_an_order_of_others(desk, place):
+    keeper = desk.open()
+    ours = keeper.check(place.buy("0.02"))
+    keeper.accepted(ours.client_id, "1")
+    other = sell_of_others(ours.client_id, "9", symbol="ETHUSDT", qty="7")
+    report = keeper.sync(positions=[], open_orders=[other])
+    assert {order.client_id: order.remaining for order in keeper.open_orders()} == {
+        ours.client_id: Decimal("0.02"), "venue:ETHUSDT:9": Decimal(7),
+    }  # fmt: skip
+    unexpected = [each for each in report.mismatches if each.kind is MismatchKind.ORDER_EXISTS_UNEXPECTED]
+    assert [(each.symbol, each.expected, each.observed) for each in unexpected] == [
+        ("ETHUSDT", "BUY BTCUSDT", "SELL ETHUSDT open")
+    ]
+
+
+@pytest.mark.parametrize("said", [{"client_id": "web_1"}, {"client_id": "web_1", "venue_order_id": "4"}], ids=str)
+def test_a_fill_names_an_order_of_others_by_either_id(desk, said):
+    keeper = desk.open()
+    stated = [sell_of_others("web_1", "4"), sell_of_others("web_1", "5", symbol="ETHUSDT")]
+    keeper.sync(positions=[], open_orders=stated)
+    assert keeper.filled(trade_id="1", symbol=SYMBOL, side="sell", price=61000, qty="0.02", **said)
+    assert [order.client_id for order in keeper.open_orders()] == ["venue:ETHUSDT:5"]
+    assert SYMBOL not in keeper.status().symbols, "it was stated, so it is expected"
+
+
+def test_a_fill_of_one_of_two_orders_that_share_an_id_is_nobodys_until_the_venues_id_is_given(desk):
+    keeper = desk.open()
+    keeper.sync(positions=[], open_orders=[sell_of_others("web_1", "4"), sell_of_others("web_1", "5")])
+    fills = {"symbol": SYMBOL, "side": "sell", "price": 61000, "qty": "0.01", "client_id": "web_1"}
+    assert keeper.filled(trade_id="1", venue_order_id="5", **fills)
+    assert [order.remaining for order in keeper.open_orders()] == [Decimal("0.02"), Decimal("0.01")]
+    assert SYMBOL not in keeper.status().symbols
+    assert keeper.filled(trade_id="2", **fills)
+    assert [order.remaining for order in keeper.open_orders()] == [Decimal("0.02"), Decimal("0.01")]
+    assert keeper.status().symbols[SYMBOL] is TradingState.REDUCE_ONLY
+    assert keeper.position(SYMBOL).qty == Decimal("-0.02")
+
+
+def test_a_fill_of_an_order_of_others_is_booked_on_the_leg_that_it_names(desk):
+    keeper = desk.open()
+    keeper.sync(positions=[], open_orders=[sell_of_others("", "4")])
+    fill = {"symbol": SYMBOL, "side": "sell", "price": 61000, "qty": "0.01", "venue_order_id": "4"}
+    keeper.filled(trade_id="1", position_side="short", **fill)
+    assert keeper.position(SYMBOL, PositionSide.SHORT).qty == Decimal("-0.01")
+    assert keeper.open_orders()[0].remaining == Decimal("0.01")
+
+
 def test_an_amendment_that_a_killed_process_never_heard_of_is_taken_from_the_statement(desk, place):
     keeper = desk.open()
     order = keeper.check(place.buy())

@@ -229,6 +229,32 @@ def test_statements_that_make_no_sense(keeper):
     assert "reason was empty" in refused(keeper, keeper.halt, "")
 
 
+def test_statements_that_contradict_themselves(fresh, place):
+    keeper, ours = fresh, fresh.check(place.buy()).client_id
+
+    def order(client_id="", venue_order_id="", symbol=SYMBOL):
+        return VenueOrder(symbol, client_id, venue_order_id, Side.BUY, Decimal(1), Decimal(2), Decimal(0))
+
+    def position(qty):
+        return VenuePosition(SYMBOL, PositionSide.BOTH, Decimal(qty), Decimal(1))
+
+    sync = keeper.sync
+    twice = refused(keeper, sync, balance=5, positions=[position("0.5"), position("0.3")], open_orders=[order("w")])
+    assert "BTCUSDT BOTH was stated twice, 0.5 and 0.3" in twice
+    assert "at most 28 digits" in refused(keeper, sync, positions=[position("1.0000000000000000000000000001")])
+    keeper.filled(trade_id="dust", symbol=SYMBOL, side="buy", price=1, qty="1E-20", client_id=ours)
+    far = {"positions": [position("1.5E20")], "open_orders": [order("w")], "adopt": "x"}
+    assert "too long a number" in refused(keeper, sync, **far)
+    for wrong, said in (
+        ([order("w", symbol=""), order("w")], "symbol was empty"),
+        ([order("w"), order()], "neither venue_order_id nor client_id"),
+        ([order("w"), order("w")], "(venue_order_id '', client_id 'w') was stated twice"),
+        ([order("w", "1"), order("v", "1")], "was stated twice"),
+        ([order(ours, "1"), order(ours, "2")], "was stated twice"),
+    ):
+        assert said in refused(keeper, sync, balance=5, positions=[position("0.5")], open_orders=wrong, adopt="x")
+
+
 # Opening.
 
 

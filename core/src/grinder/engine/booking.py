@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from grinder.engine.foreign import FOREIGN, OtherKey
 from grinder.engine.numbers import Number, member, moment, number, side_of, text
 from grinder.engine.post import Post
 from grinder.errors import CallError
@@ -70,7 +71,8 @@ class Booking:
             why, leg = member("cause", FillCause, cause), member("position_side", PositionSide, position_side)
             order = None
             if why is FillCause.TRADE:
-                order = self._filled_order(symbol, trade_id, client_id, venue_order_id)
+                named = (symbol, side_of(side), client_id)
+                order = self._filled_order(named, trade_id, text("venue_order_id", venue_order_id))
             happened = moment("ts_ns", ts_ns, now)
             if order is None and happened < post.began_ns:
                 return False  # the venue's first statement contains it
@@ -79,7 +81,7 @@ class Booking:
                 venue=venue,
                 account=account,
                 symbol=symbol,
-                position_side=leg if order is None else order.position_side,
+                position_side=leg if order is None or order.origin == FOREIGN else order.position_side,
                 trade_id=trade_id,
                 client_id=order.client_id if order is not None else text("client_id", client_id),
                 intent_id=order.intent_id if order is not None else "",
@@ -143,13 +145,15 @@ class Booking:
             )
             post.settle(Paid(payment))
 
-    def _filled_order(self, symbol: str, trade_id: str, client_id: str, venue_order_id: str) -> OpenOrder | None:
-        """The order of a fill; None when it is not ours."""
-        post = self._post
-        text("venue_order_id", venue_order_id)
-        known = client_id or post.venue_ids.get((symbol, venue_order_id), "")
-        if known:
-            return post.find(known)
+    def _filled_order(self, named: OtherKey, trade_id: str, venue_order_id: str) -> OpenOrder | None:
+        """The order of a fill; None when it is not ours, nor one of others that was stated."""
+        post, (symbol, side, client_id) = self._post, named
+        ours = post.find(client_id)
+        if ours is not None and (ours.symbol, ours.side) == (symbol, side):
+            return ours
+        other = post.find(post.venue_ids.get((symbol, venue_order_id), "") or post.others.get(named, ""))
+        if client_id or other is not None:
+            return other or ours
         unresolved = post.unresolved(symbol)
         if unresolved:
             raise CallError(

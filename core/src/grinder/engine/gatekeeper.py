@@ -151,7 +151,7 @@ class Gatekeeper(Feeding, Reporting, Booking):
 
         Report the fills that are known first. What the account held before the first order ever is taken over; a later
         difference makes its symbol only reduce, until a pass with positions and open orders finds none. Open orders
-        that were not decided here count at their worst case.
+        that were not decided here count at their worst case, under the name ``venue:SYMBOL:ID``.
 
         Args:
             balance: wallet balance in quote units.
@@ -160,7 +160,8 @@ class Gatekeeper(Feeding, Reporting, Booking):
             adopt: a person's reason to take positions over as they are stated, differences and all.
 
         Raises:
-            CallError: something in it makes no sense.
+            CallError: something in it makes no sense or contradicts itself, such as a leg or an order that is stated
+                twice, or an order without any id. Nothing was changed.
         """
         post = self._post
         with post.door:

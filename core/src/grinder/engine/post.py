@@ -11,6 +11,7 @@ from grinder.clock import Clock
 from grinder.engine.assembly import Assembly
 from grinder.engine.door import Door
 from grinder.engine.executor import Executor
+from grinder.engine.foreign import OtherKey
 from grinder.engine.marking import Marking
 from grinder.engine.outside import Outside
 from grinder.engine.settlement import Venue
@@ -34,6 +35,7 @@ class Post:
 
     Attributes:
         venue_ids: client order id by (symbol, the venue's order id), of orders that may still be filled.
+        others: names of orders that are not ours by symbol, side and client id, as last stated.
         synced: whether positions have been stated since the start.
         balance: as stated before positions were; else None.
         began_ns: when the books began with the venue's first statement; 0 before.
@@ -61,6 +63,7 @@ class Post:
         self.synced = False
         self.balance: Decimal | None = None
         self.venue_ids: dict[tuple[str, str], str] = {}
+        self.others: dict[OtherKey, str] = {}
         self.began_ns = int(parts.state.recovered.state.get(BEGAN, 0))
         self.last_fill_ns: dict[str, int] = {}
         self._flush_at = 0

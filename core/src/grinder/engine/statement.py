@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from decimal import Decimal
+from decimal import Decimal, getcontext
 from typing import Final
 
 import msgspec
 
+from grinder.engine.arithmetic import EXACT
+from grinder.engine.foreign import FOREIGN, Known, aliases, counted, told_apart
 from grinder.engine.numbers import Number, number, text
 from grinder.engine.post import BEGAN, Post
 from grinder.errors import CallError
 from grinder.exchange import Accepted, Amended, Found, Update, VenueOrder, VenuePosition
 from grinder.journal.identity import is_ours
+from grinder.journal.ledger import sensible
 from grinder.reconcile.report import Mismatch, MismatchKind, ReconcileReport
 from grinder.types import Fill, OpenOrder, OrderState, PositionSide, Side, TradingState
 
 ZERO: Final = Decimal(0)
-FOREIGN: Final = "venue"
-"""Origin of orders that were not decided here."""
 
 
 class Statement(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +48,14 @@ def statement(
 
 
 def _by_leg(positions: Iterable[VenuePosition]) -> dict[tuple[str, PositionSide], VenuePosition]:
-    return {(each.symbol, each.position_side): each for each in positions}
+    legs: dict[tuple[str, PositionSide], VenuePosition] = {}
+    for each in positions:
+        key = (each.symbol, each.position_side)
+        if key in legs:
+            leg = f"{each.symbol} {each.position_side}"
+            raise CallError(f"positions: {leg} was stated twice, {legs[key].qty} and {each.qty}: state each leg once")
+        legs[key] = each
+    return legs
 
 
 def _all(name: str, values: object) -> Iterable[object]:
@@ -63,16 +71,18 @@ def _position(given: object) -> VenuePosition:
         raise CallError(f"positions: position_side was {given.position_side!r:.60}, must be a PositionSide")
     text("positions: symbol", given.symbol, empty=False)
     qty, entry = number("positions: qty", given.qty), number("positions: entry_price", given.entry_price, least=ZERO)
+    if +qty != qty:  # the account would hold a rounded one, which differs from what was stated for ever
+        raise CallError(f"positions: qty was {qty}, must have at most {getcontext().prec} digits")
     return msgspec.structs.replace(given, qty=qty, entry_price=entry)
 
 
 def _order(given: object) -> VenueOrder:
     if not isinstance(given, VenueOrder) or not isinstance(given.side, Side):
         raise CallError(f"open_orders: was {type(given).__name__}, must be VenueOrder with a Side")
-    for name in ("symbol", "client_id", "venue_order_id"):
-        text(f"open_orders: {name}", getattr(given, name))
+    ids = {name: text(f"open_orders: {name}", getattr(given, name)) for name in ("client_id", "venue_order_id")}
+    text("open_orders: symbol", given.symbol, empty=False)
     figures = {name: number(f"open_orders: {name}", getattr(given, name), least=ZERO) for name in AMOUNTS}
-    return msgspec.structs.replace(given, **figures)
+    return msgspec.structs.replace(given, **ids, **figures)
 
 
 AMOUNTS: Final = ("price", "qty", "filled_qty")
@@ -86,11 +96,15 @@ def settle(post: Post, said: Statement, adopt: str, now: int) -> ReconcileReport
         said: what the venue holds.
         adopt: a person's reason to take over positions that differ; empty to leave them.
         now: the time.
+
+    Raises:
+        CallError: it contradicts itself, or cannot be booked; nothing was changed.
     """
     entries, mismatches = _plan(post, said.positions, adopt, now)
+    known = None if said.orders is None else told_apart(post, said.orders)
     updates: list[Update] = []
-    if said.orders is not None:
-        _take_orders(post, said.orders, updates, mismatches)
+    if known is not None:  # from here on nothing is refused: a statement holds as a whole or not at all
+        _take_orders(post, known, updates, mismatches)
     for entry in entries:
         post.executor.settlement.book(post.venue, entry)
         shown = {"symbol": entry.symbol, "side": entry.side.value, "qty": str(entry.qty), "price": str(entry.price)}
@@ -133,20 +147,12 @@ def _judge(post: Post, report: ReconcileReport) -> None:
         settlement.save_states()
 
 
-def _take_orders(post: Post, orders: tuple[VenueOrder, ...], updates: list[Update], mismatches: list[Mismatch]) -> None:
-    """Match open orders by client id; those that are not ours count, since they may trade."""
+def _take_orders(post: Post, orders: list[Known], updates: list[Update], mismatches: list[Mismatch]) -> None:
+    """Follow what is stated of our orders; those that are not ours count, since they may trade."""
+    _count_others(post, [order for order, ours in orders if ours is None], mismatches)
     listed = set()
-    for before in post.account.working():
-        if before.origin == FOREIGN:
-            post.account.put(msgspec.structs.replace(before, state=OrderState.CANCELLED))
-    for order in orders:
-        known = post.find(order.client_id)
+    for order, known in orders:
         if known is None:
-            foreign = _foreign(post, order)
-            post.account.put(foreign)
-            post.name(order.symbol, order.venue_order_id, foreign.client_id)
-            if is_ours(order.client_id, post.parts.state.recovered.tag):
-                mismatches.append(_mismatch(MismatchKind.ORDER_EXISTS_UNEXPECTED, order, "no such order", "open"))
             continue
         listed.add(order.client_id)
         post.name(order.symbol, order.venue_order_id, order.client_id)
@@ -157,6 +163,23 @@ def _take_orders(post: Post, orders: tuple[VenueOrder, ...], updates: list[Updat
             updates += _amended(post, order, known)
             updates.append(Found(order.client_id, order.venue_order_id, OrderState.OPEN, order.filled_qty))
     mismatches += _missing(post, listed)
+
+
+def _count_others(post: Post, orders: list[VenueOrder], mismatches: list[Mismatch]) -> None:
+    """Others' orders as they are now, in place of those of the statement before."""
+    for before in post.account.working():
+        if before.origin == FOREIGN:
+            post.account.put(msgspec.structs.replace(before, state=OrderState.CANCELLED))
+    post.others = aliases(orders)
+    for order in orders:
+        foreign = counted(order, post.parts.route)
+        post.account.put(foreign)
+        post.name(order.symbol, order.venue_order_id, foreign.client_id)
+        if is_ours(order.client_id, post.parts.state.recovered.tag):
+            ours = post.find(order.client_id)
+            expected = "no such order" if ours is None else f"{ours.side} {ours.symbol}"
+            observed = "open" if ours is None else f"{order.side} {order.symbol} open"
+            mismatches.append(_mismatch(MismatchKind.ORDER_EXISTS_UNEXPECTED, order, expected, observed))
 
 
 def _amended(post: Post, order: VenueOrder, known: OpenOrder) -> Iterator[Update]:
@@ -182,27 +205,6 @@ def _mismatch(kind: MismatchKind, order: VenueOrder, expected: str, observed: st
     return Mismatch(kind, order.symbol, order.client_id, expected, observed)
 
 
-def _foreign(post: Post, order: VenueOrder) -> OpenOrder:
-    name = order.client_id or order.venue_order_id
-    remaining = max(order.qty - order.filled_qty, ZERO)
-    return OpenOrder(
-        f"{FOREIGN}:{order.symbol}:{name}",
-        name,
-        order.symbol,
-        order.side,
-        PositionSide.BOTH,
-        order.price or None,
-        order.qty,
-        remaining,
-        order.reduce_only,
-        OrderState.OPEN,
-        post.parts.route,
-        FOREIGN,
-        0,
-        order.trigger,
-    )
-
-
 def _plan(
     post: Post, stated: dict[tuple[str, PositionSide], VenuePosition] | None, adopt: str, now: int
 ) -> tuple[list[Fill], list[Mismatch]]:
@@ -219,7 +221,7 @@ def _plan(
             continue
         untouched = key not in known and not any(o.origin != FOREIGN for o in post.account.open_orders(key[0]))
         if adopt or (untouched and not post.began_ns):
-            entries.append(_entry(post, key, observed - ours, theirs, len(entries), now))
+            entries.append(_entry(post, key, EXACT.subtract(observed, ours), theirs, len(entries), now))
         else:
             kind = MismatchKind.POSITION_NONZERO_UNEXPECTED
             mismatches.append(Mismatch(kind, key[0], key[1].value, str(ours), str(observed)))
@@ -234,6 +236,8 @@ def _entry(  # noqa: PLR0917 - one difference, and where it is booked
     price = theirs.entry_price if theirs is not None and theirs.entry_price else post.executor.path.reference(symbol)
     if price <= 0:
         raise CallError(f"{symbol} differs by {change}, and no price is known to book that at: feed a quote first")
+    if not sensible(change):
+        raise CallError(f"{symbol} differs by {change}, which is too long a number to be booked: is that its quantity?")
     venue, account = post.names
     booked = post.executor.settlement.ledger.fills + index
     return Fill(
@@ -247,7 +251,7 @@ def _entry(  # noqa: PLR0917 - one difference, and where it is booked
         intent_id="",
         side=Side.BUY if change > 0 else Side.SELL,
         price=price,
-        qty=abs(change),
+        qty=change.copy_abs(),
         fee=ZERO,
         fee_asset=post.instruments[symbol].quote,
         maker=False,
