@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from grinder.errors import InputError
 from grinder.feeds import open_recordings
@@ -68,6 +70,86 @@ def test_a_snapshot_starts_a_new_book_and_may_have_several_messages(tmp_path):
     assert state.book("BTCUSDT").top(Side.BUY, 9) == ((90.0, 1.0), (89.0, 1.0))
     assert state.book("BTCUSDT").top(Side.SELL, 9) == ((91.0, 1.0),)
     assert (state.gaps, state.fault("BTCUSDT")) == (0, "")
+
+
+def test_a_snapshot_right_after_another_starts_a_new_book(tmp_path):
+    later = [level(60_000_000, *rest, "1", snapshot=True) for rest in (("bid", "90"), ("bid", "89"), ("ask", "91"))]
+    soon = [level(60_001_000, *rest, "2", snapshot=True) for rest in (("bid", "89"), ("ask", "91"), ("ask", "92"))]
+    state = state_of(open_recordings([write(tmp_path, BOOK, *WHOLE, *later)]))
+    assert state.book("BTCUSDT").top(Side.BUY, 9) == ((90.0, 1.0), (89.0, 1.0))
+    assert state.book("BTCUSDT").top(Side.SELL, 9) == ((91.0, 1.0),)
+    state = state_of(open_recordings([write(tmp_path, BOOK, *WHOLE, *later, *soon)]))
+    assert state.book("BTCUSDT").top(Side.BUY, 9) == ((89.0, 2.0),)
+    assert (state.gaps, state.fault("BTCUSDT")) == (0, "")
+
+
+def spoil(row: str, how: str) -> str:
+    """The row with an error that can be seen."""
+    fields = row.split(",")
+    at, text = {
+        "price": (6, "1OO"), "amount": (7, ""), "side": (5, "bud"), "symbol": (1, "BTCUSDX"), "time": (3, "1"),
+        "flag": (4, "ture"), "exchange": (0, "bybit"),
+    }.get(how, (0, fields[0]))  # fmt: skip
+    fields[at] = text
+    return ",".join(fields[:5] if how == "cut" else fields)
+
+
+def test_a_snapshot_without_its_first_row_heals_nothing_and_a_later_row_spoils_no_snapshot(tmp_path):
+    anew = [level(10, side, price, "1", snapshot=True) for side, price in (("bid", "95"), ("bid", "94"), ("ask", "96"))]
+    lost = write(
+        tmp_path, BOOK, *WHOLE, level(5, "bid", "98", "2"), "?", *anew[1:], level(20, "bid", "93", "1"), name="lost"
+    )
+    assert state_of(open_recordings([lost], tolerant=True)).fault("BTCUSDT") == "MARKET_GAP"
+    row = level(15, "bid", "97", "?")
+    late = write(
+        tmp_path, BOOK, *WHOLE, level(5, "bid", "98", "?"), level(6, "bid", "97", "1"), *anew, row, name="late"
+    )
+    events = list(open_recordings([late], tolerant=True))
+    assert [type(event) for event in events] == [BookSnapshot, BookDelta, BookSnapshot]
+    assert events[1].prev_id != events[0].last_id
+
+
+LEVELS = st.tuples(st.sampled_from(["bid", "ask"]), st.integers(0, 3), st.integers(0, 3))
+OF_A_SNAPSHOT = st.sampled_from([False, False, False, True])
+MESSAGES = st.lists(st.tuples(OF_A_SNAPSHOT, st.lists(LEVELS, min_size=1, max_size=4)), min_size=1, max_size=8)
+HOW = ["price", "amount", "side", "symbol", "time", "flag", "exchange", "cut"]
+
+
+def rows_of(messages):
+    rows = list(WHOLE)
+    for number, (snapshot, levels) in enumerate(messages, 1):
+        base = {"bid": 97, "ask": 101}
+        rows += [
+            level(number * 2_000_000, side, str(base[side] + step), str(amount), snapshot=snapshot)
+            for side, step, amount in levels
+        ]
+    return rows
+
+
+def books_of(path, *, tolerant):
+    """Fault and book after every local time."""
+    state, books = MarketState(3600 * 10**9), {}
+    for event in open_recordings([path], tolerant=tolerant):
+        state.now_ns = event.local_ns
+        state.apply(event)
+        book = state.book("BTCUSDT")
+        books[event.local_ns] = (state.fault("BTCUSDT"), book.top(Side.BUY, 99), book.top(Side.SELL, 99))
+    return books
+
+
+@given(MESSAGES, st.lists(st.tuples(st.integers(0, 30), st.sampled_from(HOW)), min_size=1, max_size=2))
+@settings(max_examples=150, deadline=None)
+def test_a_book_that_lacks_a_row_has_a_gap_or_is_the_book_all_the_same(tmp_path_factory, messages, errors):
+    rows = rows_of(messages)
+    spoilt = dict(enumerate(rows))
+    for number, how in errors:
+        at = 1 + number % (len(rows) - 1)  # the first row tells whose file it is
+        spoilt[at] = spoil(rows[at], how)
+    folder = tmp_path_factory.mktemp("tardis")
+    sound = books_of(write(folder, BOOK, *rows, name="sound"), tolerant=False)
+    read = books_of(write(folder, BOOK, *spoilt.values(), name="spoilt"), tolerant=True)
+    for at, (fault, *book) in read.items():
+        assert fault or book == list(sound[at][1:]), at
 
 
 def test_updates_before_the_first_snapshot_are_left_out(tmp_path):

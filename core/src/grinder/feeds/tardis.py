@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 import msgspec
@@ -23,6 +23,8 @@ _MARKETS: Final = {"binance-futures": USDM, "bybit": LINEAR}
 """Exchanges that can be read, by the name that the files have for them."""
 _SYMBOLS: Final = 2_000
 """Most symbols in one file."""
+_PARTS_NS: Final = 10**9
+"""Rows of a snapshot that come later than this after the last ones are of another snapshot."""
 
 
 def _kind(head: Head) -> str:
@@ -83,21 +85,24 @@ def _survey(head: Head, blocks: Blocks, _reject: Reject) -> Survey:
 
 
 def _events(head: Head, blocks: Blocks, survey: Survey, wanted: Wanted, reject: Reject) -> Iterator[MarketEvent]:
-    reader = _Books(wanted) if _kind(head) == "depth" else _Prints(wanted)
+    reader = _Books(wanted, survey.symbols) if _kind(head) == "depth" else _Prints(wanted)
     previous = 0
     for number, line in numbered(blocks):
         if number == 1:
             wanted.ignored["header"] += 1
             continue
+        row = None
         try:
-            row = _read(line)
-            _check(row, survey.market)
-            in_order(row.local_ns + wanted.shift_ns, previous)
+            read = _read(line)
+            _check(read, survey.market)
+            in_order(read.local_ns + wanted.shift_ns, previous)
+            row = read
             event = reader.take(row)
         except FrameError as error:
             reject(number, error)
-            continue
-        previous = row.local_ns + wanted.shift_ns
+            event = reader.lose(row)
+        else:
+            previous = row.local_ns + wanted.shift_ns
         if event is not None:
             yield event
     event = reader.flush()
@@ -115,13 +120,16 @@ def _check(row: _Row, market: str) -> None:
 class _Books:
     """Messages of books: rows of one symbol and local time that follow one another.
 
-    The files have no update ids; messages are numbered instead, so that each follows the one before it.
+    The files have no update ids; messages are numbered instead, so that each follows the one before it. A number is
+    left out where a row was: the book has a gap from there on, until a snapshot comes that is whole.
     """
 
-    def __init__(self, wanted: Wanted) -> None:
+    def __init__(self, wanted: Wanted, known: Collection[str]) -> None:
         self._wanted = wanted
+        self._known = known
         self._ids: dict[str, int] = {}
-        self._beginning: set[str] = set()  # symbols whose last message was of a snapshot, which may have several
+        self._snapshots: dict[str, tuple[int, set[tuple[int, str]]]] = {}  # when last added to, and levels
+        self._lacking: dict[str, int] = {}  # how many of the next messages of a symbol may lack a row
         self._head: tuple[str, int, bool] = ("", 0, False)
         self._exchange_ns = 0
         self._sides: tuple[dict[str, str], dict[str, str]] = ({}, {})
@@ -133,6 +141,8 @@ class _Books:
             raise FrameError("invalid", f"the side is {side[:40]!r}, neither bid nor ask")
         level: Level = (decimal(price), decimal(amount))
         head = (row.symbol, row.local_ns, flag(snapshot))
+        if row.symbol not in self._known:  # one that is known, with an error in it
+            self._lack(self._known, 2)
         done = None
         if head != self._head:
             done = self.flush()
@@ -141,9 +151,26 @@ class _Books:
         self._sides[side == "ask"][level[0]] = level[1]
         return done
 
+    def lose(self, row: _Row | None) -> MarketEvent | None:
+        """Note that a row is left out; None when not even its symbol and time can be told.
+
+        Then it belongs to the message that is being put together or to the next one, of any symbol.
+        """
+        if row is None or row.symbol not in self._known:
+            self._lack(self._known, 2)
+            return None
+        done = self.flush() if self._head[:2] != (row.symbol, row.local_ns) else None
+        self._lack((row.symbol,), 1)
+        return done
+
+    def _lack(self, symbols: Collection[str], messages: int) -> None:
+        for symbol in symbols:
+            self._lacking[symbol] = max(self._lacking.get(symbol, 0), messages)
+
     def flush(self) -> MarketEvent | None:
         """The message that is being put together, if it is wanted."""
-        bids, asks = (list(levels.items()) for levels in self._sides)
+        sides = self._sides
+        bids, asks = (list(levels.items()) for levels in sides)
         self._sides = ({}, {})
         symbol, local, snapshot = self._head
         if not (bids or asks):
@@ -156,13 +183,29 @@ class _Books:
         if not last and not snapshot:
             wanted.ignored["update before the first snapshot"] += 1
             return None
+        begins = self._begins(symbol, local, sides, snapshot=snapshot)
+        lacking = self._lacking.pop(symbol, 0)
+        if lacking > 1:
+            self._lacking[symbol] = lacking - 1
+        last += bool(lacking)
         self._ids[symbol] = at = last + 1
         local += wanted.shift_ns
-        begins = snapshot and symbol not in self._beginning
-        (self._beginning.add if snapshot else self._beginning.discard)(symbol)
-        if begins:
+        if begins and not lacking:
             return BookSnapshot(symbol, self._exchange_ns, local, at, bids, asks)
         return BookDelta(symbol, self._exchange_ns, local, at, at, last, bids, asks)
+
+    def _begins(self, symbol: str, local: int, sides: tuple[dict[str, str], dict[str, str]], *, snapshot: bool) -> bool:
+        """Whether a message is of a snapshot, and not one more part of the snapshot before it.
+
+        Parts follow one another closely and state no level twice.
+        """
+        before = self._snapshots.pop(symbol, None)
+        if not snapshot:
+            return False
+        stated = {(side, price) for side, levels in enumerate(sides) for price in levels}
+        part = before is not None and local - before[0] <= _PARTS_NS and before[1].isdisjoint(stated)
+        self._snapshots[symbol] = (local, stated | before[1] if part and before is not None else stated)
+        return not part
 
 
 class _Prints:
@@ -191,6 +234,10 @@ class _Prints:
         self._last[row.symbol] = number
         taker = Side.BUY if side == "buy" else Side.SELL
         return Trade(row.symbol, row.exchange_ns, row.local_ns + wanted.shift_ns, number, price, amount, taker)
+
+    def lose(self, _row: _Row | None) -> MarketEvent | None:
+        """A print that is missing spoils no other."""
+        return None
 
     def flush(self) -> MarketEvent | None:
         """Nothing is held back."""
