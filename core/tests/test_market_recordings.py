@@ -17,6 +17,7 @@ BTC = USDM / "btcusdt_20240808.gz"
 ETH = USDM / "ethusdt_20240808.gz"
 SPOT = DATA / "binance-spot" / "btcusdt_20240808.gz"
 ALTS = USDM / "alts_20210722.jsonl.zst"
+BYBIT = DATA / "bybit-v5" / "linear_btc_doge_20260809.jsonl.zst"
 
 
 @cache
@@ -52,6 +53,16 @@ def test_the_rebuilt_book_is_the_venues(path, events, checks, stale_ms):
         prices = [price for price, _ in (*bids[::-1], *asks)]
         assert prices == sorted(set(prices))
         assert len(prices) == 40
+
+
+@pytest.mark.parametrize("path", [BTC, ETH, SPOT, ALTS, BYBIT], ids=["btc", "eth", "spot", "alts", "bybit"])
+def test_the_sides_of_a_sound_recording_never_meet(path):
+    if not path.exists():
+        pytest.skip(f"{path} is not there")
+    state = MarketState(5 * 10**9)
+    for event in open_recordings([path]):
+        state.apply(event)
+        assert state.view(event.symbol).price_fault() in {"", "INPUT_MISSING"}, event
 
 
 def test_a_lost_diff_of_the_recording_is_one_gap_and_never_heals():

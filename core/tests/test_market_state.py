@@ -146,6 +146,19 @@ def test_nonfinite_tops_are_a_fault(market, spoilt):
     assert market.state.fault(BTC) == ""
 
 
+@pytest.mark.parametrize("ask", ["100.0", "99.5"], ids=["met", "crossed"])
+def test_sides_that_meet_are_a_gap_and_health_starts_anew_when_they_part(market, ask):
+    assert market.state.healthy_since(BTC) == T0
+    market.delta(T0 + S, asks=[(ask, "1")])
+    assert (market.state.standing(BTC), market.state.fault(BTC)) == ("MARKET_GAP", "MARKET_GAP")
+    assert not market.state.view(BTC).ready
+    market.delta(T0 + 2 * S, bids=[("98.0", "1")])
+    assert market.state.healthy_since(BTC) == 0
+    market.delta(T0 + 3 * S, asks=[(ask, "0")])
+    assert market.state.fault(BTC) == ""
+    assert market.state.healthy_since(BTC) == T0 + 3 * S
+
+
 def test_a_mark_that_is_no_number_is_a_fault(market):
     market.mark(T0 + 1)
     assert market.state.view(BTC).mark == 100.7

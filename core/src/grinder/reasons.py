@@ -20,7 +20,7 @@ CORE_REASONS: Mapping[str, str] = {
     "INPUT_MISSING": "Data that the gate needs is not there yet (no book, no price).",
     "INPUT_NONFINITE": "A price or quantity is NaN or infinite.",
     "MARKET_STALE": "No market data arrived for longer than market.stale_ms.",
-    "MARKET_GAP": "Updates of the book were missed, or the feed is down; it waits for a new snapshot.",
+    "MARKET_GAP": "Updates of the book were missed, or its sides met, or the feed is down; it waits for a snapshot.",
     "TRADING_REDUCE_ONLY": "Trading state is REDUCE_ONLY: only reducing orders and cancels pass.",
     "TRADING_HALTED": "Trading state is HALTED: only cancels pass.",
     "ACCOUNT_UNKNOWN": "The venue's balance and positions were not stated since the start; new risk waits.",

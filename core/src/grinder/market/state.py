@@ -11,7 +11,7 @@ from grinder.types import BookDelta, BookSnapshot, FeedStatus, MarketEvent, Mark
 
 _NS_PER_MS = 1_000_000
 _INF = math.inf
-_PRICE_FAULTS = frozenset(("INPUT_MISSING", "INPUT_NONFINITE"))
+_SPOILING = frozenset(("INPUT_MISSING", "INPUT_NONFINITE", "MARKET_GAP"))
 
 
 class MarketState:
@@ -102,7 +102,7 @@ class MarketState:
         if view is None:
             return "INPUT_MISSING"
         fault = self._standing(view)
-        if fault in _PRICE_FAULTS:
+        if fault in _SPOILING:
             view.healthy_ns = 0
         return fault
 
@@ -114,8 +114,8 @@ class MarketState:
     def healthy_since(self, symbol: str) -> int:
         """Since when the symbol's data has been continuously healthy, in ns; 0 while it is not.
 
-        Gaps and silences restart it whether or not anybody asked meanwhile; a best price that vanished does
-        when it was noticed.
+        Gaps and silences restart it whether or not anybody asked meanwhile; a best price that vanished, or met the
+        other side, does when it was noticed.
         """
         return 0 if self.fault(symbol) else self._views[symbol].healthy_ns
 

@@ -130,7 +130,7 @@ class View:
 
     @property
     def ready(self) -> bool:
-        """Whether both best prices are positive, finite numbers, and no book is awaited."""
+        """Whether both best prices are positive, finite numbers that do not cross, and no book is awaited."""
         return not self.price_fault()
 
     def levels(self, side: Side, count: int) -> tuple[tuple[float, float], ...]:
@@ -162,7 +162,10 @@ class View:
         return max(noted, self.age_ns)
 
     def price_fault(self) -> str:
-        """Why the prices must not be used: ``INPUT_MISSING`` or ``INPUT_NONFINITE``; empty when they may be."""
+        """Why the prices must not be used, as a reason code; empty when they may be.
+
+        A best bid at or above the best ask is ``MARKET_GAP``: no venue leaves them so, and an update was missed.
+        """
         if self.changed:
             self._look_up()
         bid, ask = self._bid, self._ask
@@ -171,7 +174,7 @@ class View:
         # One sum tells: a NaN or an infinity in any of them makes it NaN or infinite.
         if bid < 0.0 or ask < 0.0 or not -_INF < bid + self._bid_qty + ask + self._ask_qty + self.mark < _INF:
             return "INPUT_NONFINITE"
-        return ""
+        return "MARKET_GAP" if bid >= ask else ""
 
     def _newer_top(self) -> TopOfBook | None:
         """The top of book if it is to be believed rather than the book."""
