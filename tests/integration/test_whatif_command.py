@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from grinder.cli.main import invoke
+from grinder.errors import InputError
 from grinder.settings.report import fingerprint
 from grinder.settings.saved import read_saved
 from grinder.settings.sources import Sources
@@ -333,6 +334,19 @@ def test_settings_that_are_no_settings_are_corrupt(ask, run, content):
     code, _, err = ask(run, ALPHA)
     assert code == 3
     assert "settings.json" in err
+
+
+@pytest.mark.parametrize("depth", [40, 900])
+@pytest.mark.parametrize(("opening", "end"), [('{"a":', "}"), ("[", "]")], ids=["groups", "lists"])
+def test_settings_nested_without_sense_are_corrupt(ask, run, opening, end, depth):
+    path = run / "settings.json"
+    path.write_text('{"settings": {"log": ' + opening * depth + "1" + end * depth + "}}")
+    code, _, err = ask(run, ALPHA)
+    assert code == 3
+    assert "settings.json" in err
+    assert "nested more than 32 deep" in err
+    with pytest.raises(InputError, match="nested more than 32 deep"):
+        read_saved(path)
 
 
 def test_settings_that_somebody_has_edited_are_told_with_their_file(ask, run):

@@ -18,6 +18,8 @@ from grinder.settings.report import fingerprint, flatten
 
 SETTINGS: Final = "settings.json"
 MAX_BYTES: Final = 1 << 22
+MAX_DEPTH: Final = 32
+"""Groups and lists within one another; no plugin's settings come near it."""
 
 
 class Saved(msgspec.Struct, frozen=True):
@@ -75,9 +77,26 @@ def read_saved(path: Path) -> Saved:
     if len(data) > MAX_BYTES:
         raise InputError(str(path), 0, f"is larger than {MAX_BYTES} bytes; 'grinder run' writes no such file")
     try:
-        return msgspec.json.decode(data, type=Saved)
+        found = msgspec.json.decode(data, type=Saved)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(str(path), 0, f"is not a run's settings ({error}); run it again to write them anew") from None
+    if _deep(found.settings):
+        wrong = f"is not a run's settings (nested more than {MAX_DEPTH} deep); run it again to write them anew"
+        raise InputError(str(path), 0, wrong)
+    return found
+
+
+def _deep(value: object) -> bool:
+    """Whether values lie deeper in one another than any of ours; what reads them calls itself for each level."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            child
+            for each in level
+            if isinstance(each, dict | list)
+            for child in (each.values() if isinstance(each, dict) else each)
+        ]
+    return bool(level)
 
 
 def _tree(values: dict[str, Any], origin: Origin) -> Tree:
