@@ -94,6 +94,18 @@ def test_what_is_no_recording_is_passed_over_and_what_is_damaged_is_an_error(tmp
     ]  # fmt: skip
 
 
+def test_a_check_of_nothing_does_not_pass(tmp_path, capsys):
+    empty, notes, out = tmp_path / "empty", tmp_path / "notes", tmp_path / "gaps.json"
+    (empty / "deep").mkdir(parents=True)
+    notes.mkdir()
+    (notes / "README.md").write_text("# hello\n")
+    for root, said in ((empty, ";"), (notes, ", but 1 other files;"), (notes / "README.md", ", but 1 other files;")):
+        for more in ((), ("--json",)):
+            assert invoke(["data", "gaps", "--root", str(root), "--output", str(out), *more]) == 2
+            assert f"no recording below {root}{said}" in capsys.readouterr().err
+    assert not out.exists()
+
+
 @pytest.mark.parametrize("damage", ["bytes", "sidecar", "missing sidecar", "missing partition", "manifest"])
 def test_partitions_that_differ_from_their_sidecars_are_errors(tmp_path, damage):
     root = tmp_path / "x"

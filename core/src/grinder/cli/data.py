@@ -28,8 +28,8 @@ def data() -> None:
 def gaps(root: Path, threshold_ms: int, output: Path | None, as_json: bool) -> int:
     """Find silences in recordings of any format, symbol by symbol.
 
-    Exit code 1 when there is a gap, 3 when a recording cannot be read or differs from its sidecars, 0 otherwise.
-    Files that are no recordings are passed over and named.
+    Exit code 1 when there is a gap, 2 when there is no recording, 3 when one cannot be read or differs from its
+    sidecars, 0 otherwise. Files that are no recordings are passed over and named.
     """
     import msgspec
 

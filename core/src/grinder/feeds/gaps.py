@@ -76,7 +76,8 @@ def scan(root: Path, threshold_ms: int) -> Report:
     """Scan a recording, or all recordings in a folder and the folders in it.
 
     Raises:
-        ConfigError: ``root`` does not exist, or a Parquet recording is there and pyarrow is not installed.
+        ConfigError: ``root`` does not exist or has no recording below it, or a Parquet recording is there and pyarrow
+            is not installed.
     """
     if not root.exists():
         raise ConfigError(f"{root} does not exist; name a recording, or a folder of recordings")
@@ -96,6 +97,9 @@ def scan(root: Path, threshold_ms: int) -> Report:
             if path.is_dir():
                 raise
             report.errors.append(Problem(str(path), 0, str(error)))
+    if not (report.scanned or report.errors):  # a check of nothing must not pass
+        others = f", but {len(report.passed_over)} other files" if report.passed_over else ""
+        raise ConfigError(f"no recording below {root}{others}; name a recording, or a folder of recordings")
     for (_, symbol), found in sorted(spans.items()):
         _between(symbol, found, report)
     return report
