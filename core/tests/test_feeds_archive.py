@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from grinder.errors import ConfigError, InputError
-from grinder.feeds import open_recordings, zipped
+from grinder.feeds import damage, open_recordings
 from grinder.types import Side, TopOfBook, Trade
 
 T0 = 1_723_161_600_000
@@ -181,9 +181,9 @@ def test_an_empty_zip_is_no_recording(tmp_path):
 def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
     path = write(tmp_path, f"{STEM}.zip", "0" * (8 << 20), pack=f"{STEM}.csv")
     assert path.stat().st_size < 20_000
-    with pytest.raises(InputError, match=r"unpacks from .* bytes; that is no market data"):
+    with pytest.raises(InputError, match=r"unpacks from .* bytes or more; that is no market data"):
         open_recordings([path])
-    monkeypatch.setattr(zipped, "MAX_SIZE", 1000)
+    monkeypatch.setattr(damage, "MAX_SIZE", 1000)
     path = write(tmp_path, f"{STEM}.zip", *zipped_rows(), pack=f"{STEM}.csv")
     with pytest.raises(InputError, match="that is no market data"):
         open_recordings([path])

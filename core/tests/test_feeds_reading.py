@@ -153,11 +153,28 @@ def test_a_bomb_takes_little_memory(tmp_path, monkeypatch):
         path.write_bytes(data)
         del data
         tracemalloc.start()
-        with pytest.raises(InputError, match="longer than 4 MiB"):
+        with pytest.raises(InputError, match=r"longer than 4 MiB|no market data"):
             lines_of(path)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 160 << 20
+
+
+@pytest.mark.parametrize("on_damage", [None, lambda _: None], ids=["strict", "tolerant"])
+@pytest.mark.parametrize("kind", ["gz", "zst"])
+def test_a_bomb_of_short_lines_is_refused_as_it_unpacks(tmp_path, kind, on_damage):
+    path = tmp_path / "bomb"
+    path.write_bytes(pack(kind, b" \n" * (32 << 20)))
+    taken: list[int] = []
+    with pytest.raises(
+        InputError, match=r"bomb: it unpacks from [\d,]+ to [\d,]+ bytes or more; that is no market data"
+    ):
+        taken.extend(map(len, line_blocks(path, on_damage)))
+    assert 2 * sum(taken) <= max(200 * path.stat().st_size, 1 << 20)
+    path.write_bytes(pack(kind, b" \n" * (1 << 18)))
+    assert len(lines_of(path)) == 1 << 18, "a small file may repeat itself"
+    path.write_bytes(pack(kind, os.urandom(20_000).hex().encode() * 100))
+    assert len(lines_of(path)) == 1, "as may one that is large"
 
 
 def test_missing_files_and_directories_are_named(tmp_path):

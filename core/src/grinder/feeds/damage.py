@@ -8,14 +8,20 @@ NS_PER_MS = 1_000_000
 NS_PER_US = 1_000
 FUTURE_NS = 86_400 * 10**9
 """No clock is a day behind: an event time further ahead of the local time than this is damage."""
+MAX_SIZE = 64 << 30
+"""Most bytes that a compressed file may unpack to."""
+MAX_RATIO = 200
+"""How many times its compressed size a file may have; frames and rows of market data have 3 to 20 times."""
+_SMALL = 1 << 20
+"""Up to this size no ratio is too high."""
 
 
 class DamageError(Exception):
     """Compressed data is ``truncated`` or ``corrupt``."""
 
 
-class UnfitZipError(Exception):
-    """A sound zip, but not of one file of market data; the text says why and what to do."""
+class UnfitError(Exception):
+    """Sound compressed data, but not of market data; the text says why and what to do."""
 
 
 class FrameError(ValueError):
@@ -28,6 +34,16 @@ class FrameError(ValueError):
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
         self.kind = kind
+
+
+def refuse_bomb(packed: int, size: int) -> None:
+    """Check what compressed data comes to.
+
+    Raises:
+        UnfitError: it is more than ``MAX_SIZE`` bytes, or than ``MAX_RATIO`` times those that it was packed into.
+    """
+    if size > MAX_SIZE or (size > _SMALL and size > MAX_RATIO * packed):
+        raise UnfitError(f"it unpacks from {packed:,} to {size:,} bytes or more; that is no market data")
 
 
 def explain(error: Exception) -> tuple[str, str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Callable, Iterator
 from io import BufferedReader
 from pathlib import Path
 
 from grinder.errors import ConfigError, InputError
-from grinder.feeds.damage import DamageError, UnfitZipError
+from grinder.feeds.damage import DamageError, UnfitError, refuse_bomb
 
 _READ = 1 << 18
 """Bytes read from the file at once."""
@@ -36,7 +37,7 @@ def line_blocks(path: Path, on_damage: Callable[[str], None] | None = None) -> I
     Raises:
         ConfigError: the file cannot be opened.
         InputError: the data is damaged and ``on_damage`` is None, a line is too long, a zip holds anything but one
-            file of a sensible size, or reading fails.
+            file, what is unpacked is out of all proportion to the file, or reading fails.
     """
     count = 0
     try:
@@ -53,7 +54,7 @@ def line_blocks(path: Path, on_damage: Callable[[str], None] | None = None) -> I
     except _LongLineError as error:
         message = f"the line is longer than {MAX_LINE >> 20} MiB; this is not a recording"
         raise InputError(str(path), count + 1, message) from error
-    except UnfitZipError as error:
+    except UnfitError as error:
         raise InputError(str(path), 0, str(error)) from error
     except OSError as error:
         raise InputError(str(path), count, f"cannot be read any further: {error.strerror}") from error
@@ -115,15 +116,25 @@ def _split(chunks: Iterator[bytes]) -> Iterator[list[bytes]]:
 def _inflated(file: BufferedReader) -> Iterator[bytes]:
     chunks = iter(lambda: file.read(_READ), b"")
     magic = file.peek(4)[:4]
+    packed = os.fstat(file.fileno()).st_size
     if magic.startswith(_GZIP):
-        return _gunzip(chunks)
+        return _bounded(_gunzip(chunks), packed)
     if magic == _ZSTD:
-        return _unzstd(chunks)
+        return _bounded(_unzstd(chunks), packed)
     if magic == _ZIP:
         from grinder.feeds.zipped import unzip
 
         return unzip(file)
     return chunks
+
+
+def _bounded(unpacked: Iterator[bytes], packed: int) -> Iterator[bytes]:
+    """What a file unpacks to, as long as it is in proportion to the file."""
+    size = 0
+    for chunk in unpacked:
+        size += len(chunk)
+        refuse_bomb(packed, size)
+        yield chunk
 
 
 def _gunzip(chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -7,16 +7,10 @@ from collections.abc import Iterator
 from io import BufferedReader
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
-from grinder.feeds.damage import DamageError, UnfitZipError
+from grinder.feeds.damage import DamageError, UnfitError, refuse_bomb
 
 _READ = 1 << 18
 """Bytes asked of the zip at once."""
-MAX_SIZE = 64 << 30
-"""Most bytes that the file in a zip may have."""
-MAX_RATIO = 200
-"""How many times its compressed size the file may have; rows of market data have about 10 times."""
-_SMALL = 1 << 20
-"""Up to this size no ratio is too high."""
 _ENCRYPTED = 1
 
 
@@ -24,7 +18,7 @@ def unzip(file: BufferedReader) -> Iterator[bytes]:
     """The bytes of the one file in a zip.
 
     Raises:
-        UnfitZipError: there is not exactly one file in it, or it is too large, encrypted, or compressed otherwise.
+        UnfitError: there is not exactly one file in it, or it is too large, encrypted, or compressed otherwise.
         DamageError: the zip is truncated or corrupt.
     """
     try:
@@ -44,7 +38,7 @@ def member_name(file: BufferedReader) -> str:
     try:
         with ZipFile(file) as archive:
             return _only(archive).filename.replace("\\", "/").rpartition("/")[2]
-    except (BadZipFile, UnfitZipError, NotImplementedError, ValueError):
+    except (BadZipFile, UnfitError, NotImplementedError, ValueError):
         return ""
 
 
@@ -52,12 +46,9 @@ def _only(archive: ZipFile) -> ZipInfo:
     members = archive.infolist()
     if len(members) != 1 or members[0].is_dir():
         message = f"a zip with {len(members)} entries; it must hold exactly one file: unpack it and name its files"
-        raise UnfitZipError(message)
+        raise UnfitError(message)
     member = members[0]
     if member.flag_bits & _ENCRYPTED or member.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
-        raise UnfitZipError("the file in the zip is encrypted, or neither stored nor deflated; unpack it and name it")
-    size, packed = member.file_size, member.compress_size
-    if size > MAX_SIZE or (size > _SMALL and size > MAX_RATIO * packed):
-        message = f"the file in the zip unpacks from {packed:,} to {size:,} bytes; that is no market data"
-        raise UnfitZipError(message)
+        raise UnfitError("the file in the zip is encrypted, or neither stored nor deflated; unpack it and name it")
+    refuse_bomb(member.compress_size, member.file_size)
     return member
