@@ -193,6 +193,7 @@ def test_fills_that_make_no_sense(fresh, place):
         ({"fee_asset": None}, "fee_asset was"),
         ({"ts_ns": 1_700_000_000_000}, "multiply ms"),
         ({"venue_order_id": 7}, "venue_order_id was"),
+        ({"client_id": [1]}, "client_id was list"),
         ({"client_id": "", "venue_order_id": ""}, "report the trade again"),
     ]
     client_id = fresh.check(place.buy()).client_id

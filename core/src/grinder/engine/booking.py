@@ -71,7 +71,7 @@ class Booking:
             why, leg = member("cause", FillCause, cause), member("position_side", PositionSide, position_side)
             order = None
             if why is FillCause.TRADE:
-                named = (symbol, side_of(side), client_id)
+                named = (symbol, side_of(side), text("client_id", client_id))
                 order = self._filled_order(named, trade_id, text("venue_order_id", venue_order_id))
             happened = moment("ts_ns", ts_ns, now)
             if order is None and happened < post.began_ns:

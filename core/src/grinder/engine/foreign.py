@@ -20,7 +20,7 @@ FOREIGN: Final = "venue"
 Known: TypeAlias = tuple[VenueOrder, OpenOrder | None]
 """A stated order, and the one of ours that it is."""
 OtherKey: TypeAlias = tuple[str, Side, str]
-"""Symbol, side and client order id of an order that is not ours; venues promise no more than that it is given back."""
+"""Symbol, side and client order id of an order that is not ours; others may give one id to several."""
 
 
 def name_of(order: VenueOrder) -> str:
