@@ -263,12 +263,13 @@ def test_an_order_is_cancelled_and_amended_by_its_client_id(desk, place):
     order = keeper.check(place.buy())
     keeper.accepted(order.client_id)
     larger = place.buy("0.03", kind=IntentKind.AMEND, target=order.client_id)
-    assert keeper.check(larger).allowed
+    first = keeper.check(larger)
+    assert first.allowed
     assert keeper.open_orders()[0].remaining == Decimal("0.03"), "until it is answered it counts at the larger"
-    keeper.cancel_rejected(order.client_id, "-4028")
+    keeper.cancel_rejected(order.client_id, "-4028", request_id=first.client_id)
     assert keeper.open_orders()[0].remaining == Decimal("0.01")
-    assert keeper.check(larger).allowed
-    keeper.amended(order.client_id, qty="0.03", price="59980")
+    again = keeper.check(larger)
+    keeper.amended(order.client_id, qty="0.03", price="59980", request_id=again.client_id)
     assert keeper.open_orders()[0].price == Decimal(59980)
     cancel = keeper.check(OrderIntent(kind=IntentKind.CANCEL, symbol=SYMBOL, side=Side.BUY, target=order.client_id))
     assert (cancel.allowed, cancel.risk) == (True, Risk.CANCEL)
@@ -280,8 +281,12 @@ def test_an_amendment_that_was_not_sent_is_abandoned(desk, place):
     keeper = desk.open()
     order = keeper.check(place.buy())
     keeper.accepted(order.client_id)
-    keeper.check(place.buy("0.03", kind=IntentKind.AMEND, target=order.client_id))
-    keeper.abandoned(order.client_id)
+    amendment = keeper.check(place.buy("0.03", kind=IntentKind.AMEND, target=order.client_id))
+    with pytest.raises(CallError, match="by the client_id of its own decision"):
+        keeper.abandoned(order.client_id)
+    assert keeper.open_orders()[0].remaining == Decimal("0.03")
+    keeper.abandoned(amendment.client_id)
+    keeper.abandoned(amendment.client_id)
     assert keeper.open_orders()[0].remaining == Decimal("0.01")
 
 

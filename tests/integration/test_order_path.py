@@ -265,8 +265,9 @@ def test_an_amendment_counts_at_its_worst_case_until_it_is_answered(bench, place
             bench.venue.on_submit = lambda _: None
             return [place.buy("0.03", kind=IntentKind.AMEND, target=order.intent_id)]
         if second == 6:
-            client_id = bench.venue.sent[0].client_id
-            bench.venue.updates.append(CancelRejected(client_id, "-5027", "no need to modify", 0))
+            placed, amended = bench.venue.sent
+            refused = CancelRejected(placed.client_id, "-5027", "no need to modify", 0, amended.client_id)
+            bench.venue.updates.append(refused)
             bench.venue.on_query = lambda c: Found(c, "v1", OrderState.OPEN, Decimal(0))
         if second == 9:
             bench.venue.updates.append(Amended(bench.venue.sent[0].client_id, Decimal("59990.0"), Decimal("0.02"), 0))

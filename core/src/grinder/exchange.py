@@ -37,11 +37,15 @@ class Rejected(msgspec.Struct, frozen=True, gc=False):
 
 
 class Unknown(msgspec.Struct, frozen=True, gc=False):
-    """It is not known whether the venue has the order (timeout, 5xx, unmapped or unparsable answer)."""
+    """It is not known whether the venue has the order (timeout, 5xx, unmapped or unparsable answer).
+
+    ``request_id`` is the client id of the cancel or amendment whose outcome it is.
+    """
 
     client_id: str
     cause: str
     at_ns: int
+    request_id: str = ""
 
 
 class Cancelled(msgspec.Struct, frozen=True, gc=False):
@@ -58,21 +62,31 @@ conditional order that fired and was refused."""
 
 
 class CancelRejected(msgspec.Struct, frozen=True, gc=False):
-    """The venue did not cancel or amend: usually the order was already final."""
+    """The venue did not cancel or amend: usually the order was already final.
+
+    ``request_id`` is the client id of the cancel or amendment that it refused. Without one, amendments in flight count
+    on until the order is asked for: any of them may still be carried out.
+    """
 
     client_id: str
     code: str
     text: str
     at_ns: int
+    request_id: str = ""
 
 
 class Amended(msgspec.Struct, frozen=True, gc=False):
-    """Price or quantity of an order were changed; ``price`` None is a market order's."""
+    """Price or quantity of a resting order were changed; ``qty`` is the whole quantity, what is filled included.
+
+    ``request_id`` is the client id of the amendment that it answers. Without one, it answers the amendment to exactly
+    these figures, and others in flight count on. ``price`` None is a market order's.
+    """
 
     client_id: str
     price: Decimal | None
     qty: Decimal
     at_ns: int
+    request_id: str = ""
 
 
 class Triggered(msgspec.Struct, frozen=True, gc=False):
@@ -98,7 +112,8 @@ class Filled(msgspec.Struct, frozen=True, gc=False):
 class Found(msgspec.Struct, frozen=True, gc=False):
     """Answer to a query: the venue knows the order.
 
-    ``waits`` tells of a conditional order whether it still waits for its trigger; None where the venue does not say.
+    ``qty`` and ``price`` are as it stands: without them, amendments whose outcome is not known count until the order
+    is final. ``waits`` tells of a conditional order whether its trigger has yet to come.
     """
 
     client_id: str
@@ -106,6 +121,8 @@ class Found(msgspec.Struct, frozen=True, gc=False):
     state: OrderState
     filled_qty: Decimal
     fills: tuple[Fill, ...] = ()
+    qty: Decimal | None = None
+    price: Decimal | None = None
     waits: bool | None = None
 
 

@@ -161,7 +161,7 @@ def test_no_latency_at_all(make_rig):
 
 def test_a_query_tells_state_quantity_and_fills(rig):
     order = rig.buy("2", "100.0", GTX)
-    assert rig.query(order) == Found(order, "1", OrderState.OPEN, Decimal(0), waits=False)
+    assert rig.query(order) == Found(order, "1", OrderState.OPEN, Decimal(0), (), Decimal(2), Decimal(100), waits=False)
     rig.trade("99.9", "0.5", SELL)
     rig.trade("99.9", "0.25", SELL)
     found = rig.query(order)

@@ -30,6 +30,20 @@ class Door:
         Raises:
             CallError: the host is closed, or belongs to another process, or the call comes from inside another.
         """
+        if not self._open():
+            raise CallError("this gatekeeper is closed: open it again with Gatekeeper.from_settings")
+
+    def shut(self) -> bool:
+        """Enter for the last time: nobody does afterwards. False, and nobody is inside, when it was shut before.
+
+        Raises:
+            CallError: the host belongs to another process, or the call comes from inside another.
+        """
+        entered = self._open()
+        self.closed = True
+        return entered
+
+    def _open(self) -> bool:
         me = threading.get_ident()
         if os.getpid() != self._pid:
             raise CallError("this gatekeeper belongs to the parent process: open one after the fork, not before")
@@ -38,10 +52,11 @@ class Door:
         self._lock.acquire()
         if self.closed:
             self._lock.release()
-            raise CallError("this gatekeeper is closed: open it again with Gatekeeper.from_settings")
+            return False
         self._inside = me
         self._context = getcontext()
         setcontext(PLAIN.copy())
+        return True
 
     def __exit__(self, *_: object) -> None:
         """Let the next thread in."""

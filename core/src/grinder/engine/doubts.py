@@ -41,6 +41,15 @@ class Doubts:
         """Somebody else asks the venue about an order that is in doubt."""
         self._doubts[client_id].asked_at = now
 
+    def shown_by(self, client_id: str) -> int:
+        """What reached the venue by this moment (ns) is in its answer to the latest question about an order."""
+        doubt = self._doubts.get(client_id)
+        return 0 if doubt is None else self.visible(doubt.asked_at)
+
+    def visible(self, asked_ns: int) -> int:
+        """What reached the venue by this moment (ns) is in its answer to a question of ``asked_ns``."""
+        return asked_ns - self._lag
+
     def add(self, client_id: str, symbol: str, now: int) -> None:
         """Begin to ask about an order; one that is asked about already keeps its times."""
         if client_id not in self._doubts:

@@ -1,6 +1,8 @@
 """Carries decisions out: makes them durable, sends what was admitted, collects the answers for settlement.
 
-Nothing is sent before its intent and decision are durable in one transaction, and nothing is sent twice.
+What adds risk is not sent before its intent and decision are durable in one transaction. What reduces risk, and
+cancels, wait for the same transaction, and are sent all the same when the journal cannot be written: their decisions
+are then kept in memory until it can. Nothing is sent twice.
 """
 
 from __future__ import annotations
@@ -57,6 +59,9 @@ class Executor:
     Args:
         offload: commit in a thread (fsync would stop the event loop) instead of inline.
         log: where what operators must know is said.
+
+    Attributes:
+        unwritten: why the journal could not be written when it last could not.
     """
 
     def __init__(
@@ -89,13 +94,25 @@ class Executor:
         self._offload = offload
         self._log = log
         self._progress_at = 0
+        self.unwritten = ""
         self.on_decision: Callable[[Decision], None] | None = None
         self.before_commit: Callable[[], None] | None = None
 
     async def propose(self, intents: Sequence[OrderIntent], now: int) -> None:
-        """Decide intents one at a time, make the decisions durable, then send what was admitted."""
+        """Decide intents one at a time, make the decisions durable, then send what was admitted.
+
+        Decisions that took so long to write that the market may have moved are made again, and then refused.
+        """
+        left = await self._attempt(intents, now)
+        for attempt in range(1, ATTEMPTS + 1):
+            if not left:
+                return
+            left = await self._attempt(left, self._clock.now_ns(), "DECISION_EXPIRED" if attempt == ATTEMPTS else "")
+
+    async def _attempt(self, intents: Sequence[OrderIntent], now: int, refusal: str = "") -> list[OrderIntent]:
+        """Carry intents through once. Those that waited too long to be sent."""
         before = self.journal.pending
-        written = [self._write(self._decide(intent, now)) for intent in intents]
+        written = [self._write(self._refused(self._decide(intent, now), refusal)) for intent in intents]
         if not await self.commit():
             written = self._rewrite(written, before)
         expired: list[OrderIntent] = []
@@ -103,8 +120,7 @@ class Executor:
             self._note(ruling, record)
             if not self._send(ruling):
                 expired.append(ruling.decision.intent)
-        if expired:
-            await self.propose(expired, self._clock.now_ns())
+        return expired
 
     def decide(self, proposal: OrderIntent) -> Decision:
         """Decide an intent for a program that sends the order itself; the decision is durable when this returns.
@@ -120,10 +136,7 @@ class Executor:
 
     def _decide_now(self, proposal: OrderIntent, refusal: str = "") -> Ruling:
         before = self.journal.pending
-        ruling = self._decide(proposal, self._clock.now_ns())
-        if refusal and ruling.decision.allowed and ruling.decision.risk is Risk.INCREASE:
-            self._withdraw(ruling)
-            ruling = self.path.refuse(ruling, refusal, "journal")
+        ruling = self._refused(self._decide(proposal, self._clock.now_ns()), refusal)
         written = [self._write(ruling)]
         if not self.commit_now():
             written = self._rewrite(written, before)
@@ -132,9 +145,12 @@ class Executor:
         return ruling
 
     def _rewrite(self, written: Sequence[tuple[Ruling, bytes]], before: int) -> list[tuple[Ruling, bytes]]:
-        """The same rulings as they stand when they could not be made durable."""
+        """The same rulings as they stand when they could not be made durable.
+
+        New risk is refused; what reduces risk is sent all the same and kept in memory until it can be written.
+        """
         self.journal.rewind(before)
-        return [self._write(self._without_journal(ruling)) for ruling, _ in written]
+        return [self._write(self._refused(ruling, "JOURNAL_UNAVAILABLE")) for ruling, _ in written]
 
     def _note(self, ruling: Ruling, record: bytes) -> None:
         self.recorder.decision(record)
@@ -153,8 +169,7 @@ class Executor:
         if ruling.order is not None:
             self.settlement.account(ruling.order.route).put(ruling.order)
         elif ruling.admitted is not None and ruling.admitted.intent.kind is IntentKind.AMEND:
-            account = self.settlement.account(ruling.admitted.route)
-            self.settlement.amendments.reserve(account, ruling.admitted)
+            self.settlement.changes.reserve(ruling.admitted)
         return ruling
 
     def _write(self, ruling: Ruling) -> tuple[Ruling, bytes]:
@@ -164,36 +179,36 @@ class Executor:
         return ruling, record
 
     def _order_record(self, ruling: Ruling) -> OrderRecord | None:
-        """The order as the journal keeps it; a cancel or amendment is no order of its own."""
-        order = ruling.order
-        if order is None or ruling.decision.intent.kind is not IntentKind.PLACE:
+        """The order or the amendment as the journal keeps it; a cancel leaves nothing to count."""
+        admitted, order = ruling.admitted, ruling.order
+        if admitted is None or admitted.intent.kind is IntentKind.CANCEL:
             return None
-        exchange = self.settlement.by_route[order.route].exchange
+        intent, exchange = admitted.intent, self.settlement.by_route[admitted.route].exchange
         return OrderRecord(
-            intent_id=order.intent_id,
-            client_id=order.client_id,
-            kind=IntentKind.PLACE,
-            symbol=order.symbol,
-            side=order.side,
-            position_side=order.position_side,
-            qty=order.qty,
-            price=order.price,
-            reduce_only=order.reduce_only,
-            route=order.route,
+            intent_id=intent.intent_id,
+            client_id=admitted.client_id,
+            kind=intent.kind,
+            symbol=intent.symbol,
+            side=intent.side,
+            position_side=intent.position_side,
+            qty=admitted.qty,
+            price=admitted.price,
+            reduce_only=admitted.reduce_only,
+            route=admitted.route,
             venue=exchange.venue,
             account=exchange.account,
-            origin=order.origin,
-            target_client_id="",
-            created_ns=order.created_ns,
-            trigger=order.trigger,
+            origin=intent.origin,
+            target_client_id=admitted.target_client_id,
+            created_ns=admitted.decided_ns,
+            trigger=None if order is None else order.trigger,
         )
 
-    def _without_journal(self, ruling: Ruling) -> Ruling:
-        """New risk is refused; what reduces risk is sent all the same and kept in memory until it can be written."""
-        if not ruling.decision.allowed or ruling.decision.risk is not Risk.INCREASE:
+    def _refused(self, ruling: Ruling, reason: str) -> Ruling:
+        """The ruling, refused after all if it adds risk; as it is when there is no reason for that."""
+        if not reason or not ruling.decision.allowed or ruling.decision.risk is not Risk.INCREASE:
             return ruling
         self._withdraw(ruling)
-        return self.path.refuse(ruling, "JOURNAL_UNAVAILABLE", "journal")
+        return self.path.refuse(ruling, reason, "journal")
 
     def _withdraw(self, ruling: Ruling) -> None:
         """Nothing is counted any more for a ruling that was never made durable."""
@@ -201,7 +216,7 @@ class Executor:
             self.settlement.account(ruling.order.route).put(moved(ruling.order, OrderState.REJECTED, ZERO))
         elif ruling.admitted is not None:
             account = self.settlement.account(ruling.admitted.route)
-            self.settlement.amendments.release(account, ruling.admitted.target_client_id)
+            self.settlement.changes.withdraw(account, ruling.admitted.client_id)
 
     def _send(self, ruling: Ruling) -> bool:
         """Hand an admitted order over. False when it waited too long and must be decided anew."""
@@ -227,7 +242,7 @@ class Executor:
             self.settlement.expire(ruling.order, "DECISION_EXPIRED")
         elif ruling.admitted is not None:
             account = self.settlement.account(ruling.admitted.route)
-            self.settlement.amendments.release(account, ruling.admitted.target_client_id)
+            self.settlement.changes.over(account, ruling.admitted.client_id, "DECISION_EXPIRED")
 
     async def commit(self) -> bool:
         """Make everything written so far durable. False when it could not be; new risk is then blocked."""
@@ -269,6 +284,7 @@ class Executor:
         if self.path.unavailable != "JOURNAL_UNAVAILABLE":
             self._log.warning("JOURNAL_UNAVAILABLE", error=str(error))
         self.path.unavailable = "JOURNAL_UNAVAILABLE"
+        self.unwritten = str(error)
         return False
 
     def _committed(self, spent_ns: int) -> bool:
@@ -291,7 +307,7 @@ class Executor:
         for venue in settlement.venues:
             for update in venue.exchange.poll():
                 settlement.apply(venue, update)
-        told = settlement.new_fills or settlement.new_payments
+        told = settlement.books.new_fills or settlement.books.new_payments
         if (told or self.journal.pending > MAX_PENDING) and not await self.commit():
             return  # plugins hear of fills when they are durable
         self._announce()
@@ -308,8 +324,9 @@ class Executor:
     def _announce(self) -> None:
         """Record fills that are durable, and tell the plugins of them."""
         settlement = self.settlement
-        fills, settlement.new_fills = settlement.new_fills, []
-        payments, settlement.new_payments = settlement.new_payments, []
+        books = settlement.books
+        fills, books.new_fills = books.new_fills, []
+        payments, books.new_payments = books.new_payments, []
         for payment in payments:
             self.recorder.payment(canonical(payment_record(payment)))
         for fill in fills:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -225,16 +226,19 @@ class Gatekeeper(Feeding, Reporting, Booking):
             )
 
     def close(self) -> None:
-        """Write what is left, stop the plugins, and give the data directory back. A second call does nothing.
+        """Write what is left, stop the plugins, and give the data directory back.
+
+        A second call does nothing; one that another thread makes meanwhile waits until all is done.
 
         Raises:
             StateError: something could not be written; the directory is given back all the same.
         """
         post = self._post
-        if post.door.closed:
+        if not post.door.shut():
             return
-        with post.door, post.closing:
-            post.door.closed = True
+        with contextlib.ExitStack() as leaving:
+            leaving.push(post.door)
+            leaving.enter_context(post.closing)
             post.tick()
             post.parts.markouts.close()
             post.parts.recorder.close()

@@ -15,7 +15,7 @@ from grinder.engine.foreign import OtherKey
 from grinder.engine.marking import Marking
 from grinder.engine.outside import Outside
 from grinder.engine.settlement import Venue
-from grinder.errors import CallError
+from grinder.errors import CallError, StateError
 from grinder.exchange import Update
 from grinder.instruments import Instrument
 from grinder.journal.identity import is_ours
@@ -103,9 +103,18 @@ class Post:
             self.parts.markouts.flush()
 
     def settle(self, *updates: Update) -> None:
-        """Apply what was reported, and make it durable."""
-        self.executor.settle(self.venue, updates)
+        """Apply what was reported, and make it durable.
+
+        Raises:
+            StateError: it has been applied and could not be made durable; it is kept in memory.
+        """
+        durable = self.executor.settle(self.venue, updates)
         self.rest(self.clock.now_ns())
+        if not durable:
+            raise StateError(
+                f"what was reported counts, but is not durable: {self.executor.unwritten}. Report it again: that tries "
+                "again to write it, and counts nothing twice"
+            )
 
     def symbol(self, symbol: object) -> str:
         """A symbol that is traded.
@@ -142,6 +151,12 @@ class Post:
             order = record.open_order()
             settlement.recall(order)
         return order
+
+    def amendment(self, client_id: object) -> bool:
+        """Whether an amendment was decided here under this client id, and is no longer in flight."""
+        if not isinstance(client_id, str) or not is_ours(client_id, self.parts.state.recovered.tag):
+            return False
+        return self.find(client_id) is None and self.executor.journal.decision(client_id) is not None
 
     def name(self, symbol: str, venue_order_id: str, client_id: str) -> None:
         """Remember what the venue calls an order; names of orders that ended are forgotten with them."""

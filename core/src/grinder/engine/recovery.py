@@ -17,7 +17,8 @@ def recover(executor: Executor, state: State, clock: Clock) -> int:
     """Bring the executor to where the journal ends.
 
     Orders that may have been sent become UNKNOWN, and every working order is asked for: its fills may have been
-    missed. Records are rewritten from the journal, which is the truth.
+    missed. Orders with an amendment that may have been sent count at their worst case until the venue has told.
+    Records are rewritten from the journal, which is the truth.
 
     Returns:
         Event time up to which the market has been traded already, ns.
@@ -36,12 +37,14 @@ def recover(executor: Executor, state: State, clock: Clock) -> int:
     if isinstance(clock, ManualClock):
         clock.set(reached)
     executor.path.trading_state, executor.path.symbol_states = _trading(recovered.state.get("trading", {}))
-    executor.settlement.rebook()
+    executor.settlement.books.rebook()
     for order in recovered.orders:
         working = order.open_order()
         if working.state in UNANSWERED:
             working = msgspec.structs.replace(working, state=OrderState.UNKNOWN)
         executor.settlement.adopt(working)
+    for amendment in recovered.amendments:
+        executor.settlement.changes.adopt(amendment)
     executor.recorder.restore(
         state.journal.decisions(),
         (canonical(fill_record(fill)) for fill in state.journal.fills()),

@@ -13,7 +13,7 @@ from grinder.engine.foreign import FOREIGN, Known, aliases, counted, told_apart
 from grinder.engine.numbers import Number, number, text
 from grinder.engine.post import BEGAN, Post
 from grinder.errors import CallError
-from grinder.exchange import Accepted, Amended, Found, Update, VenueOrder, VenuePosition
+from grinder.exchange import Accepted, Found, Update, VenueOrder, VenuePosition
 from grinder.journal.identity import is_ours
 from grinder.journal.ledger import sensible
 from grinder.reconcile.report import Mismatch, MismatchKind, ReconcileReport
@@ -106,7 +106,7 @@ def settle(post: Post, said: Statement, adopt: str, now: int) -> ReconcileReport
     if known is not None:  # from here on nothing is refused: a statement holds as a whole or not at all
         _take_orders(post, known, updates, mismatches)
     for entry in entries:
-        post.executor.settlement.book(post.venue, entry)
+        post.executor.settlement.books.adjust(entry)
         shown = {"symbol": entry.symbol, "side": entry.side.value, "qty": str(entry.qty), "price": str(entry.price)}
         post.log.warning("POSITION_ADOPTED", **shown, reason=adopt or "first statement")
     _know(post, said, now)
@@ -160,7 +160,7 @@ def _take_orders(post: Post, orders: list[Known], updates: list[Update], mismatc
             mismatches.append(_mismatch(MismatchKind.ORDER_STATUS_DIVERGENCE, order, known.state.value, "open"))
             updates.append(Accepted(order.client_id, order.venue_order_id, 0))
         else:
-            updates += _amended(post, order, known)
+            _compare(post, order, known)
             updates.append(Found(order.client_id, order.venue_order_id, OrderState.OPEN, order.filled_qty))
     mismatches += _missing(post, listed)
 
@@ -182,11 +182,12 @@ def _count_others(post: Post, orders: list[VenueOrder], mismatches: list[Mismatc
             mismatches.append(_mismatch(MismatchKind.ORDER_EXISTS_UNEXPECTED, order, expected, observed))
 
 
-def _amended(post: Post, order: VenueOrder, known: OpenOrder) -> Iterator[Update]:
-    """What was amended without our knowing it: by hand, or by a process that did not live to hear the answer."""
-    differs = order.qty != known.qty or (known.price is not None and order.price != known.price)
-    if differs and order.qty > 0 and order.price > 0 and order.client_id not in post.executor.settlement.amendments:
-        yield Amended(order.client_id, order.price, order.qty, post.clock.now_ns())
+def _compare(post: Post, order: VenueOrder, known: OpenOrder) -> None:
+    """Take over what was amended without our knowing it: by hand, or by a process that did not hear the answer."""
+    if order.qty > 0 and order.price > 0:
+        settlement = post.executor.settlement
+        price = None if known.price is None else order.price
+        settlement.changes.stated(known, order.qty, price, settlement.doubts.visible(post.clock.now_ns()))
 
 
 def _missing(post: Post, listed: set[str]) -> Iterator[Mismatch]:

@@ -38,7 +38,7 @@ def move(db: sqlite3.Connection, directory: Path, before_ns: int, keep: Containe
         db: a connection to the journal of its own, in no transaction.
         directory: the data directory.
         before_ns: decisions at or after this time stay.
-        keep: client order ids that stay, because their orders are not final.
+        keep: client order ids that stay, because their orders are not final, or their amendments in flight.
         turn: held by whoever writes to the journal.
 
     Returns:

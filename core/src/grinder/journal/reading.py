@@ -14,10 +14,11 @@ import msgspec
 from grinder.journal import archive
 from grinder.journal.files import NAME, connect_reader, damaged, reading
 from grinder.journal.ledger import FillKey, Ledger, PaymentKey, PositionMode
-from grinder.journal.records import Cursor, CursorKey, LoggedEvent, OrderRecord, Recovered, order_after
-from grinder.journal.rows import Row, event_of, fill_of, intact, intent_intact, order_of, payment_of
+from grinder.journal.records import Cursor, CursorKey, LoggedEvent, OrderRecord, Recovered
+from grinder.journal.rows import Row, event_of, fill_of, intact, intent_intact, payment_of
 from grinder.journal.schema import EVERYTHING
-from grinder.types import FINAL_STATES, Fill, Payment
+from grinder.journal.working import Working, order_after_all
+from grinder.types import Fill, IntentKind, Payment
 
 _BY_INTENT: Final = "SELECT * FROM intents WHERE intent_id = ?"
 _EVENTS: Final = "SELECT * FROM order_events WHERE client_id = ? ORDER BY seq"
@@ -100,12 +101,14 @@ class Reader:
         Searches the whole journal: for messages about orders long over, and for explanations.
         """
         history = self._history(client_id)
-        return _order_after_all(history) if history else None
+        return order_after_all(history) if history else None
 
     def _history(self, client_id: str) -> list[Row]:
         """The intent's row and those of its order's events; empty when there is no such order."""
         intent = self._first(_BY_CLIENT, client_id)
-        return [] if intent is None else [intent, *self._rows(_EVENTS, client_id)]
+        if intent is None or intent[4] != IntentKind.PLACE:
+            return []
+        return [intent, *self._rows(_EVENTS, client_id)]
 
     def _first(self, sql: str, key: str) -> Row | None:
         return next(self._rows(sql, key), None)
@@ -146,25 +149,17 @@ class Reader:
         """What ``put_state`` kept, decoded."""
         return {key: msgspec.json.decode(value) for key, value, _ in self._rows("SELECT * FROM state")}
 
-    def open_orders(self) -> dict[str, OrderRecord]:
-        """Orders that are not final, by client id. Reads and verifies every decision and event."""
+    def working(self) -> Working:
+        """Orders that are not final, and amendments in flight. Reads and verifies every decision and event."""
+        working = Working(self._history)
         intents = self._rows("SELECT * FROM intents ORDER BY seq")
         events = self._rows("SELECT * FROM order_events ORDER BY seq")
-        histories: dict[str, list[Row]] = {}
-        for row in merge(intents, events, key=itemgetter(0)):
-            if isinstance(row[-2], bytes):
-                if row[3]:
-                    histories[row[3]] = [row]
-            elif row[4] in FINAL_STATES:
-                histories.pop(row[1], None)
-            elif (history := histories.get(row[1])) is not None:
-                if history:
-                    history.append(row)
-            else:
-                # It was final, until a fill proved that it was not; or it is no order of this journal. Events that
-                # follow are in its history already, and change nothing when they are read again.
-                histories[row[1]] = self._history(row[1])
-        return {client_id: _order_after_all(history) for client_id, history in histories.items() if history}
+        working.fold(merge(intents, events, key=itemgetter(0)))
+        return working
+
+    def open_orders(self) -> dict[str, OrderRecord]:
+        """Orders that are not final, by client id. Reads and verifies every decision and event."""
+        return self.working().orders()
 
     def recover(self, position_mode: PositionMode = PositionMode.ONE_WAY) -> Recovered:
         """Everything that a start needs. Reads and verifies the whole journal."""
@@ -173,11 +168,13 @@ class Reader:
             ledger.restore(fill)
         for payment in self.payments():
             ledger.restore_payment(payment)
+        working = self.working()
         return Recovered(
             tag=self.tag,
             generation=self.generation,
             next_intent_number=self._decisions_made() + 1,
-            orders=tuple(self.open_orders().values()),
+            orders=tuple(working.orders().values()),
+            amendments=tuple(working.amendments().values()),
             ledger=ledger,
             cursors=self.cursors(),
             state=self.state(),
@@ -196,9 +193,3 @@ class Reader:
             rows = [self._db.execute(last.format(*source)).fetchone() for source in sources]
         return max((row[0] for row in rows if row is not None), default=0)
 
-
-def _order_after_all(history: list[Row]) -> OrderRecord:
-    order = order_of(history[0])
-    for row in history[1:]:
-        order = order_after(order, event_of(row))
-    return order

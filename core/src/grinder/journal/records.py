@@ -20,6 +20,11 @@ from grinder.types import (
 
 TRIGGERED: Final = "TRIGGERED"
 """Kind of the event after which a conditional order is a plain one."""
+AMENDED: Final = "AMENDED"
+"""Kind of the event with which the venue confirmed an order's quantity and price; ``detail`` is the client id of the
+amendment that it carried out, empty when that is not known."""
+AMENDMENT_OVER: Final = "AMENDMENT_OVER"
+"""Kind of the event after which an amendment of the order is no longer possible; its client id begins ``detail``."""
 CursorKey: TypeAlias = tuple[str, str, str]
 """Venue, account, symbol."""
 
@@ -27,7 +32,8 @@ CursorKey: TypeAlias = tuple[str, str, str]
 class OrderRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """An order as the journal knows it. ``qty`` and ``price`` are as last amended; ``created_ns`` is the intent's.
 
-    ``trigger`` is that of a conditional order which has not fired.
+    ``trigger`` is that of a conditional order which has not fired. A record of ``kind`` AMEND is a wish: the quantity
+    and price that the order ``target_client_id`` is to have.
     """
 
     intent_id: str
@@ -102,7 +108,8 @@ class Recovered(msgspec.Struct, frozen=True, kw_only=True):
         generation: how many runs have written here. Intent ids that contain it are never used twice, not even
             after a run that died with writes it could not make durable.
         next_intent_number: one more than the number of decisions recorded.
-        orders: orders that are not final, oldest first, cancels and amendments in flight included.
+        orders: orders that are not final, oldest first.
+        amendments: amendments of these orders that may still be carried out, oldest first.
         ledger: rebuilt from every fill.
         cursors: by (venue, account, symbol).
         state: what ``put_state`` kept, decoded.
@@ -113,6 +120,7 @@ class Recovered(msgspec.Struct, frozen=True, kw_only=True):
     generation: int
     next_intent_number: int
     orders: tuple[OrderRecord, ...]
+    amendments: tuple[OrderRecord, ...]
     ledger: Ledger
     cursors: dict[CursorKey, Cursor]
     state: dict[str, Any]

@@ -302,7 +302,8 @@ class Journal(Reader):
             How many decisions were moved.
         """
         with Reader.open(self.directory) as reader:
-            keep = reader.open_orders()
+            working = reader.working()
+        keep = working.orders().keys() | working.amendments().keys()
         with files.reading(self.path), contextlib.closing(sqlite3.connect(self.path, isolation_level=None)) as db:
             return archive.move(db, self.directory, before_ns, keep, self._committing)
 

@@ -261,8 +261,8 @@ class FakeExchange:
         elif booked is None:
             self._updates.append(NotFound(client_id))
         else:
-            found = Found(client_id, booked.venue_order_id, booked.state, booked.filled, booked.fills)
-            self._updates.append(found)
+            told = (booked.state, booked.filled, booked.fills, booked.qty, booked.price)
+            self._updates.append(Found(client_id, booked.venue_order_id, *told))
 
     def request_snapshot(self) -> None:
         """Answer with what rests, the positions that fills have made, and the balance given."""
@@ -290,12 +290,12 @@ class FakeExchange:
         """Cancel or amend what rests."""
         booked = self._orders.get(order.target_client_id)
         if booked is None or booked.state.final:
-            return CancelRejected(order.target_client_id, *NO_SUCH_ORDER, self.now_ns)
+            return CancelRejected(order.target_client_id, *NO_SUCH_ORDER, self.now_ns, order.client_id)
         if order.intent.kind is IntentKind.CANCEL:
             booked.state = OrderState.CANCELLED
             return Cancelled(order.target_client_id, "user", self.now_ns)
         booked.price, booked.qty = order.price or booked.price, order.qty
-        return Amended(order.target_client_id, booked.price, booked.qty, self.now_ns)
+        return Amended(order.target_client_id, booked.price, booked.qty, self.now_ns, order.client_id)
 
     # Simulated: it is polled when something has arrived.
 

@@ -138,7 +138,7 @@ def amend(venue: Venue, message: Admitted) -> None:
     elif _would_take(venue, terms):
         venue.end(order, OrderState.EXPIRED, "expired")
     else:
-        venue.change(order, terms.price or price, message.qty)
+        venue.change(order, terms.price or price, message.qty, message.client_id)
 
 
 def _target(venue: Venue, message: Admitted) -> Order | None:
@@ -148,7 +148,7 @@ def _target(venue: Venue, message: Admitted) -> Order | None:
 
 def _refuse_change(venue: Venue, message: Admitted, refusal: Refusal) -> None:
     code, text = venue.dialect.refuse(refusal)
-    venue.say(CancelRejected(message.target_client_id, code, text, venue.now))
+    venue.say(CancelRejected(message.target_client_id, code, text, venue.now, message.client_id))
 
 
 def _refuse_placement(venue: Venue, message: Admitted, terms: Terms) -> Refusal | None:

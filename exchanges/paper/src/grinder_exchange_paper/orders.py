@@ -135,6 +135,8 @@ class Order:
             self.state,
             self.filled_qty,
             tuple(self.fills),
+            self.qty,
+            self.price,
             waits=self.trigger is not None,
         )
 

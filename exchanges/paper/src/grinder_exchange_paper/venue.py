@@ -296,7 +296,7 @@ class Venue:
             ):
                 self.end(order, OrderState.CANCELLED, "reduce_only")
 
-    def change(self, order: Order, price: Decimal, qty: Decimal) -> None:
+    def change(self, order: Order, price: Decimal, qty: Decimal, request_id: str) -> None:
         """Amend an order; where the venue lets it, less quantity at the same price keeps the place in the queue."""
         record = Changed(self.now, order.client_id, price, qty)
         keeps_place = self.dialect.keeps_place and price == order.price and qty < order.qty
@@ -306,7 +306,7 @@ class Venue:
         else:
             self.matcher(order.symbol).remove(order)
         self.do(record)
-        self.say(Amended(order.client_id, price, qty, self.now))
+        self.say(Amended(order.client_id, price, qty, self.now, request_id))
         if not keeps_place:
             self.work(order)
 
