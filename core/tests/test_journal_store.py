@@ -18,6 +18,7 @@ import pytest
 from grinder.errors import StateError
 from grinder.journal.identity import client_order_id, is_tag
 from grinder.journal.ledger import Ledger, fill_key
+from grinder.journal.lookup import Lookup
 from grinder.journal.reading import Reader
 from grinder.journal.records import OrderRecord
 from grinder.journal.store import Journal, JournalUnavailable
@@ -536,3 +537,66 @@ def test_payments_and_the_cause_of_a_fill_survive(tmp_path):
         (holding,) = (holding for _, holding in recovered.ledger.holdings())
         assert not recovered.ledger.pay(fee)
     assert holding.payments == {PaymentKind.FUNDING: funding.amount, PaymentKind.LIQUIDATION_FEE: fee.amount}
+
+
+def an_amendment(journal, intent_id, target, qty="0.009"):
+    amendment = make_order(intent_id, kind=IntentKind.AMEND, target_client_id=target.client_id, qty=D(qty))
+    journal.record_decision(intent_id, 2000, b"{}", amendment)
+    return amendment
+
+
+@pytest.mark.parametrize(
+    ("kind", "detail", "left"),
+    [("AMENDED", "{}", 1), ("AMENDMENT_OVER", "{} -5027 refused", 1), ("AMENDED", "", 2), ("ACCEPTED", "{}", 2)],
+)
+def test_amendments_in_flight_are_recovered_until_they_are_answered(journal, kind, detail, left):
+    order = place(journal, "i1")
+    first, second = (an_amendment(journal, name, order) for name in ("i2", "i3"))
+    journal.commit()
+    recovered = journal.recover()
+    assert recovered.amendments == (
+        msgspec.structs.replace(first, updated_ns=2000), msgspec.structs.replace(second, updated_ns=2000),
+    )  # fmt: skip
+    assert [each.client_id for each in recovered.orders] == [order.client_id]
+    assert journal.order(first.client_id) is None, "it is no order"
+    said = detail.format(first.client_id)
+    journal.order_event(order.client_id, kind, 3000, OrderState.OPEN, D(0), qty=D("0.009"), detail=said)
+    journal.commit()
+    assert [each.intent_id for each in journal.recover().amendments] == ["i2", "i3"][2 - left :]
+
+
+def test_an_order_that_is_final_has_no_amendments(journal):
+    order = place(journal, "i1")
+    an_amendment(journal, "i2", order)
+    journal.order_event(order.client_id, "CANCELLED", 3000, OrderState.CANCELLED, D(0))
+    an_amendment(journal, "i3", order)
+    journal.commit()
+    assert journal.recover().amendments == ()
+
+
+def test_an_index_finds_what_a_search_finds(journal):
+    orders = [place(journal, f"i{n}") for n in range(20)]
+    an_amendment(journal, "a1", orders[0])
+    journal.commit()
+    journal.index()
+    for order in orders[::2]:
+        journal.order_event(order.client_id, "ACCEPTED", 3000, OrderState.OPEN, D(0), venue_order_id="v")
+    orders.append(place(journal, "late"))
+    journal.commit()
+    with Reader.open(journal.directory) as reader:
+        for client_id in [*(order.client_id for order in orders), "nobody", "", client_order_id(TAG, "a1")]:
+            assert journal.order(client_id) == reader.order(client_id)
+    plan = journal._db.execute("EXPLAIN QUERY PLAN SELECT seq FROM temp.names WHERE client_id = 'x'").fetchone()
+    assert "SEARCH" in plan[-1]
+
+
+def test_without_room_for_an_index_orders_are_found_all_the_same(journal, monkeypatch):
+    def full(*_):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    order = place(journal, "i1")
+    journal.commit()
+    journal.index()
+    monkeypatch.setattr(Lookup, "catch_up", full)
+    journal.index()
+    assert journal.order(order.client_id).intent_id == "i1"

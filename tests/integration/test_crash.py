@@ -3,30 +3,84 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import subprocess
 import sys
 from collections import Counter
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from grinder.journal.records import Recovered
 from grinder.journal.store import Journal
 
 RUN = ["run", "--duration", "60s", "--seed", "7", "--set", "plugins.warm_up.seconds=1"]
+CHANGER = ["--duration", "30s", "--set", "strategy=changer", "--set", "plugins.changer.enabled=true"]
+
+# A strategy that keeps a bid and a stop in the market, and amends the bid at every look, at times twice at once.
+STRATEGY = """
+from collections import Counter
+from decimal import Decimal
+from grinder import IntentKind, OrderIntent, PluginSettings, Side, Trigger, TriggerKind
+
+GRINDER_API = ">=1.0,<2"
+
+class Settings(PluginSettings):
+    "No settings."
+
+class Changer:
+    wake_ns = 200_000_000
+
+    def __init__(self):
+        self.looks = Counter()
+
+    def on_market(self, market, account, runtime, now):
+        if not market.ready:
+            return ()
+        self.looks[market.symbol] += 1
+        look = self.looks[market.symbol]
+        own = account.open_orders(market.symbol)
+        bids = [order for order in own if order.trigger is None and order.side is Side.BUY]
+        intents = [] if bids else [self.bid(market, 1)]
+        for order in bids[:1]:
+            for more in range(1 + (look % 3 == 0)):
+                intents.append(self.bid(market, 1 + (look + more) % 5, kind=IntentKind.AMEND, target=order.intent_id))
+        stops = [order for order in own if order.trigger is not None]
+        if not stops and look % 4 == 0:
+            stop = Trigger(TriggerKind.STOP, Decimal(round(market.bid * 0.9999)))
+            size = self.bid(market, 1).qty
+            intents.append(OrderIntent(symbol=market.symbol, side=Side.SELL, qty=size, trigger=stop))
+        if stops and look % 16 == 0:
+            target = {"kind": IntentKind.CANCEL, "target": stops[0].intent_id}
+            intents.append(OrderIntent(symbol=market.symbol, side=stops[0].side, **target))
+        return intents
+
+    def bid(self, market, size, **more):
+        price = Decimal(str(market.bid))
+        qty = (150 * size / price).quantize(Decimal("0.001"))
+        return OrderIntent(symbol=market.symbol, side=Side.BUY, qty=qty, price=price, **more)
+
+def create(settings, symbols, instruments):
+    return Changer()
+"""
 
 # Runs grinder and kills it (SIGKILL) around the N-th call of one step of the order path.
 HARNESS = """
 import os, signal, sys
 from grinder.cli.main import invoke
-from grinder.engine.executor import Executor
+from grinder.engine.changes import Changes
 from grinder.journal.store import Journal
 from grinder_exchange_paper import PaperExchange
+from grinder_exchange_paper.venue import Venue
 
 step, when, n, *args = sys.argv[1:]
 owner, name = {"commit": (Journal, "commit"), "submit": (PaperExchange, "submit"), "poll": (PaperExchange, "poll"),
-               "market": (PaperExchange, "on_market"), "advance": (PaperExchange, "advance")}[step]
+               "market": (PaperExchange, "on_market"), "advance": (PaperExchange, "advance"),
+               "change": (Venue, "change"), "reserve": (Changes, "reserve"), "amended": (Changes, "amended"),
+               "fire": (Changes, "triggered")}[step]
 original, left = getattr(owner, name), int(n)
 
 def patched(self, *given):
@@ -51,7 +105,19 @@ def grinder(out: Path, *extra: str, crash: tuple[str, str, int] | None = None) -
     else:
         step, when, n = crash
         command = [sys.executable, "-c", HARNESS, step, when, str(n), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=out.parent)
+    environment = {**os.environ, "PYTHONPATH": str(out.parent), "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=120, check=False, cwd=out.parent, env=environment
+    )
+
+
+def install_changer(site: Path) -> None:
+    """The strategy as an installed distribution would be: its module on the path, its metadata beside it."""
+    (site / "grinder_changer.py").write_text(STRATEGY)
+    info = site / "grinder_changer-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: grinder-changer\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[grinder.strategies]\nchanger = grinder_changer\n")
 
 
 def venue_log(out: Path) -> list[dict]:
@@ -75,18 +141,43 @@ def check(out: Path) -> None:
             order = journal.order(client_id)
             assert order is not None, f"{client_id} was sent without a durable decision"
             assert json.loads(journal.decision(client_id))["outcome"] == "allowed"
-        ledger = journal.recover().ledger
+        recovered = journal.recover()
     ids = [f.trade_id for f in fills]
     assert len(set(ids)) == len(ids), "a fill was counted twice"
     recorded = [json.loads(line)["trade_id"] for line in (out / "fills.jsonl").read_text().splitlines()]
     assert recorded == ids
-    traded = {r["fill"]["trade_id"]: r["fill"] for r in venue if r["op"] == "fill"}
-    told = set(ids)
-    assert told <= traded.keys(), "a fill that the venue does not know"
-    held = {key[3]: holding.qty for key, holding in ledger.holdings()}
+    ended = json.loads((out / "summary.json").read_text())["covered_ns"][1]
+    traded = {r["fill"]["trade_id"] for r in venue if r["op"] == "fill" and r["fill"]["local_ns"] <= ended}
+    on_its_way = {r["fill"]["trade_id"] for r in venue if r["op"] == "fill"} - traded
+    assert set(ids) - on_its_way == traded, "a fill was lost, or is none of the venue's"
+    check_open(venue, recovered)
+    held = {key[3]: holding.qty for key, holding in recovered.ledger.holdings()}
     for symbol, qty in held.items():
         signed = sum(f.qty * f.side.sign for f in fills if f.symbol == symbol)
         assert qty == signed
+
+
+def check_open(venue: list[dict], recovered: Recovered) -> None:
+    """Every order that is open at the venue counts, at least at what the venue could still fill of it."""
+    open_at_venue: dict[str, list[Decimal]] = {}
+    for record in venue:
+        match record["op"]:
+            case "order":
+                open_at_venue[record["client_id"]] = [Decimal(record["qty"]), Decimal(0)]
+            case "amend":
+                open_at_venue[record["client_id"]][0] = Decimal(record["qty"])
+            case "fill":
+                order = open_at_venue[record["fill"]["client_id"]]
+                order[1] += Decimal(record["fill"]["qty"])
+                if order[0] == order[1]:
+                    del open_at_venue[record["fill"]["client_id"]]
+            case "end":
+                open_at_venue.pop(record["client_id"], None)
+    counted = {order.client_id: order.qty for order in recovered.orders}
+    for amendment in recovered.amendments:
+        counted[amendment.target_client_id] = max(counted[amendment.target_client_id], amendment.qty)
+    short = {key: qty for key, (qty, _) in open_at_venue.items() if counted.get(key, Decimal(0)) < qty}
+    assert not short, f"counted less than is open: {short}"
 
 
 STEPS = [
@@ -112,6 +203,30 @@ def test_killed_at_a_step_boundary(tmp_path, step, when, n):
     resumed = grinder(out, "--resume")
     assert resumed.returncode == 0, resumed.stderr
     check(out)
+
+
+CHANGES = [
+    ("change", "before", 7),
+    ("change", "after", 40),
+    ("reserve", "after", 12),
+    ("amended", "before", 9),
+    ("submit", "after", 25),
+    ("fire", "before", 1),
+]
+
+
+@pytest.mark.parametrize(("step", "when", "n"), CHANGES, ids=str)
+def test_killed_while_orders_are_changed(tmp_path, step, when, n):
+    install_changer(tmp_path)
+    out = tmp_path / "run"
+    killed = grinder(out, *CHANGER, crash=(step, when, n))
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    resumed = grinder(out, *CHANGER, "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    check(out)
+    operations = Counter(record["op"] for record in venue_log(out))
+    assert operations["amend"] > 20
+    assert operations["fire"] > 0
 
 
 def test_killed_again_and_again_at_random(tmp_path):

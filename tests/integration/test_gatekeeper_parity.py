@@ -99,7 +99,7 @@ def report(keeper: Gatekeeper, update: Update) -> None:  # noqa: C901 - one case
         case CancelRejected():
             keeper.cancel_rejected(update.client_id, update.code, update.text)
         case Amended():
-            keeper.amended(update.client_id, qty=update.qty, price=update.price)
+            keeper.amended(update.client_id, qty=update.qty, price=update.price, request_id=update.request_id)
         case Unknown():
             keeper.unknown(update.client_id, update.cause)
         case Filled(fill):

@@ -18,6 +18,7 @@ from grinder import (
     OrderState,
     QueryFailed,
     Rejected,
+    Risk,
     Side,
     TimeInForce,
     TradingState,
@@ -543,3 +544,18 @@ def test_an_amendment_that_is_never_sent_reserves_nothing(bench, place):
     assert [r["reason"] for r in bench.records] == ["OK", "JOURNAL_UNAVAILABLE"]
     assert set(held[3:]) == {Decimal("0.01")}
     assert len(bench.venue.sent) == 1
+
+
+def test_an_order_whose_decisions_always_wait_too_long_is_refused_in_the_end(bench, place):
+    def step(second, account):
+        if second == 3:
+            executor = bench.session._executor
+            executor._late = lambda ruling: ruling.admitted is not None and ruling.decision.risk is Risk.INCREASE
+            return [place.buy(), place.buy("0.02"), place.sell("0.03", reduce_only=True)]
+        return ()
+
+    bench.run(step)
+    outcomes = [(r["outcome"], r["reason"]) for r in bench.records if r["order"]["side"] == "BUY"]
+    assert outcomes == [("allowed", "OK")] * 4 + [("blocked", "DECISION_EXPIRED")] * 2
+    assert [order.intent.side for order in bench.venue.sent] == [Side.SELL]
+    assert bench.session._account.worst_case(SYMBOL, Side.BUY) == 0

@@ -11,7 +11,11 @@ from grinder.types import Fill, FillCause, OpenOrder, Payment, PaymentKind, Posi
 
 
 class Booking:
-    """Trades and payments, each by the venue's id of it; each counts once and is durable when the call returns."""
+    """Trades and payments, each by the venue's id of it; each counts once and is durable when the call returns.
+
+    Every method raises ``StateError`` when the journal cannot be written. What was said then counts, and is kept in
+    memory until the journal can: say it again, since a process that ends before has lost it.
+    """
 
     _post: Post
 
@@ -67,6 +71,7 @@ class Booking:
             trade_id = text("trade_id", trade_id, empty=False)
             if post.executor.settlement.ledger.knows((venue, account, symbol, trade_id)):
                 post.executor.tally.duplicate_fills += 1
+                post.settle()  # it may be known and not yet durable
                 return False
             why, leg = member("cause", FillCause, cause), member("position_side", PositionSide, position_side)
             order = None

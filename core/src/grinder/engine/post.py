@@ -66,8 +66,10 @@ class Post:
         self.others: dict[OtherKey, str] = {}
         self.began_ns = int(parts.state.recovered.state.get(BEGAN, 0))
         self.last_fill_ns: dict[str, int] = {}
+        self._named: set[str] = set()
         self._flush_at = 0
         self._marking = Marking(parts.markouts, parts.market, parts.instruments)
+        executor.journal.index()
         for order in parts.state.recovered.orders:
             self.name(order.symbol, order.venue_order_id, order.client_id)
         for (_, _, symbol), cursor in parts.state.recovered.cursors.items():
@@ -101,6 +103,7 @@ class Post:
             self._flush_at = now + FLUSH_NS
             self.parts.recorder.flush()
             self.parts.markouts.flush()
+            self.executor.journal.index()
 
     def settle(self, *updates: Update) -> None:
         """Apply what was reported, and make it durable.
@@ -163,6 +166,7 @@ class Post:
         if not venue_order_id:
             return
         self.venue_ids[symbol, venue_order_id] = client_id
+        self._named.add(client_id)
         if len(self.venue_ids) > MAX_NAMES:
             settlement = self.executor.settlement
             self.venue_ids = {
@@ -170,11 +174,11 @@ class Post:
                 for key, client in self.venue_ids.items()
                 if self.account.by_client(client) or settlement.ended(client)
             }
+            self._named = set(self.venue_ids.values())
 
     def unresolved(self, symbol: str) -> list[OpenOrder]:
         """Orders of a symbol that the venue may have under a name that is not known here."""
-        named = set(self.venue_ids.values())
-        return [order for order in self.account.open_orders(symbol) if order.client_id not in named]
+        return [order for order in self.account.open_orders(symbol) if order.client_id not in self._named]
 
     def doubtful(self, order: OpenOrder) -> bool:
         """Whether the program has to ask the venue what became of an order."""

@@ -50,10 +50,7 @@ class Reporting:
                 post.account.put(moved(order, OrderState.SENT, order.remaining))
 
     def abandoned(self, client_id: str) -> None:
-        """The order, or the amendment of that ``client_id``, was certainly not sent and will not be.
-
-        It counts no longer.
-        """
+        """The order (or the amendment of that ``client_id``) was certainly not sent, nor will be: it counts no longer."""
         post = self._post
         with post.door:
             post.tick()
@@ -204,7 +201,9 @@ class Reporting:
         """The client id of a cancel or amendment; a mistaken one must not pass for another request's answer."""
         text("request_id", request_id)
         if request_id and request_id == client_id:
-            raise CallError(f"request_id {request_id} is the order: give the client_id of the cancel or amendment")
+            raise CallError(
+                f"request_id {request_id} is the order's own: give the client_id of the cancel or amendment"
+            )
         return request_id
 
 

@@ -98,7 +98,7 @@ class Reader:
     def order(self, client_id: str) -> OrderRecord | None:
         """An order as it is now, final or not; None when it is not here, or archived.
 
-        Searches the whole journal: for messages about orders long over, and for explanations.
+        A reader searches the whole journal; the writer, once ``index`` was called, only what came after.
         """
         history = self._history(client_id)
         return order_after_all(history) if history else None
@@ -192,4 +192,3 @@ class Reader:
         with reading(self.path):
             rows = [self._db.execute(last.format(*source)).fetchone() for source in sources]
         return max((row[0] for row in rows if row is not None), default=0)
-

@@ -6,8 +6,8 @@ changed on the disk is noticed when the row is read.
 
 ``intents``, ``order_events``, ``fills`` and ``payments`` draw ``seq`` from one counter: it tells the order of
 everything.
-Client ids carry no index: they are hashes, and each would cost a page of its own on the order path; that no two
-intents share one follows from the unique intent id that they are made of.
+Client ids carry no index: they are hashes, and each would cost a page of its own on the order path (``lookup`` finds
+them all the same); that no two intents share one follows from the unique intent id that they are made of.
 """
 
 from __future__ import annotations
