@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from grinder.journal.reading import Reader
 from grinder.journal.records import Recovered
 from grinder.journal.store import Journal
 
@@ -206,10 +207,10 @@ def test_killed_at_a_step_boundary(tmp_path, step, when, n):
 
 
 CHANGES = [
-    ("change", "before", 7),
     ("change", "after", 40),
     ("reserve", "after", 12),
-    ("amended", "before", 9),
+    ("amended", "before", 4),
+    ("amended", "before", 11),
     ("submit", "after", 25),
     ("fire", "before", 1),
 ]
@@ -221,6 +222,8 @@ def test_killed_while_orders_are_changed(tmp_path, step, when, n):
     out = tmp_path / "run"
     killed = grinder(out, *CHANGER, crash=(step, when, n))
     assert killed.returncode == -signal.SIGKILL, killed.stderr
+    with Reader.open(out / "state") as journal:
+        check_open(venue_log(out), journal.recover())
     resumed = grinder(out, *CHANGER, "--resume")
     assert resumed.returncode == 0, resumed.stderr
     check(out)

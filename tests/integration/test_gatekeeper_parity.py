@@ -97,7 +97,7 @@ def report(keeper: Gatekeeper, update: Update) -> None:  # noqa: C901 - one case
         case Cancelled():
             keeper.cancelled(update.client_id, update.reason)
         case CancelRejected():
-            keeper.cancel_rejected(update.client_id, update.code, update.text)
+            keeper.cancel_rejected(update.client_id, update.code, update.text, request_id=update.request_id)
         case Amended():
             keeper.amended(update.client_id, qty=update.qty, price=update.price, request_id=update.request_id)
         case Unknown():

@@ -50,7 +50,7 @@ class Reporting:
                 post.account.put(moved(order, OrderState.SENT, order.remaining))
 
     def abandoned(self, client_id: str) -> None:
-        """The order (or the amendment of that ``client_id``) was certainly not sent, nor will be: it counts no longer."""
+        """The order, or amendment, of that id was certainly not sent and will not be: it counts no longer."""
         post = self._post
         with post.door:
             post.tick()
