@@ -206,6 +206,12 @@ def test_a_mistaken_request_id_is_refused(desk, working, request_id):
         desk.keeper.amended(order, qty="0.02", price=59990, request_id=named)
 
 
+@pytest.mark.parametrize("client_id", [None, [], 5, "", "nobody"])
+def test_only_what_was_decided_here_is_abandoned(desk, working, client_id):
+    with pytest.raises(CallError):
+        desk.keeper.abandoned(client_id)
+
+
 def test_an_unknown_outcome_is_asked_for(desk, working):
     order, amend = working
     doubtful, sent_later = amend("0.03"), amend("0.05")

@@ -66,7 +66,7 @@ class Books:
             FillError: its numbers make no sense.
         """
         if self.ledger.apply(fill):
-            self.follow(fill)
+            self.follow(self._accounts[fill.route], fill)
             self._journal.fill(fill, advance=False)
             self.new_fills.append(fill)
 
@@ -82,9 +82,9 @@ class Books:
             self._tally.duplicate_fills += 1
         return new
 
-    def follow(self, fill: Fill) -> None:
+    def follow(self, account: Account, fill: Fill) -> None:
         """Bring the account in line with an execution that has been booked."""
-        self._book_leg(self._accounts[fill.route], fill.venue, fill.account, fill.symbol, fill.position_side)
+        self._book_leg(account, fill.venue, fill.account, fill.symbol, fill.position_side)
 
     def unexpected(self, fill: Fill) -> None:
         """A fill of an order that we hold for final, or of the venue's own making (liquidation, deleveraging).

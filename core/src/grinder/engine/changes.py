@@ -143,16 +143,15 @@ class Changes:
             self._keep(changed)
         return changed
 
-    def filled_whole(self, order: OpenOrder) -> OpenOrder:
+    def filled_whole(self, order: OpenOrder) -> None:
         """The venue holds an order for filled: amendments of it can no longer be carried out."""
         if order.client_id not in self._amendments:
-            return order
+            return
         filled = order.qty - order.remaining
         self._amendments.done(order.client_id)
         whole = msgspec.structs.replace(order, qty=filled, remaining=ZERO)
         self._keep(whole)
         self._amended(whole, filled, filled, order.price)
-        return whole
 
     def triggered(self, venue: Venue, update: Triggered) -> None:
         """A conditional order became a plain one; it was accepted before, and counted at its worst case since."""

@@ -54,6 +54,7 @@ class Reporting:
         post = self._post
         with post.door:
             post.tick()
+            client_id = text("client_id", client_id)
             changes = post.executor.settlement.changes
             if changes.pending(client_id):
                 changes.over(post.account, client_id, "abandoned by the program")

@@ -269,7 +269,7 @@ class Settlement:
             self._keep(moved(order, state, remaining))
             self._count_fill(venue.exchange.venue, order, state)
             filled = order.qty - remaining
-        self.books.follow(fill)
+        self.books.follow(venue.desk.account, fill)
         self._journal.fill(fill, state=state, filled_qty=filled)
         self._tally.fills.add("sim", fill.side, fill.maker, fill.price * fill.qty, fill.fee)
         self.books.new_fills.append(fill)
@@ -295,7 +295,7 @@ class Settlement:
             self.doubts.add(order.client_id, order.symbol, self._clock.now_ns())
             return
         if update.state is OrderState.FILLED:
-            order = self.changes.filled_whole(order)
+            self.changes.filled_whole(order)
         elif update.qty is not None and not update.state.final:
             self.changes.stated(order, update.qty, update.price, self.doubts.shown_by(order.client_id))
         event = EVIDENCE[update.state]
