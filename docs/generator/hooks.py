@@ -47,12 +47,16 @@ function of exactly these two parameters. A gate does well to answer through it:
 ```python
 @hookimpl
 def pre_order_gate(order: OrderIntent, market: MarketView, settings: SpreadSettings) -> Verdict:
+    if not 0 < market.mid < inf:
+        return Block("INPUT_MISSING")
     return judge({"spread_bps": (market.ask - market.bid) / market.mid * 10_000}, settings)
 
 
 def judge(inputs: Mapping[str, Input], settings: SpreadSettings) -> Verdict:
-    narrow = inputs["spread_bps"] <= settings.max_spread_bps
-    return Allow(inputs) if narrow else Block("ACME_SPREAD_WIDE", inputs)
+    spread = inputs.get("spread_bps")
+    if spread is None:
+        return Block("INPUT_MISSING", inputs)
+    return Allow(inputs) if spread <= settings.max_spread_bps else Block("ACME_SPREAD_WIDE", inputs)
 ```
 """
 
