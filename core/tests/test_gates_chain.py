@@ -222,6 +222,13 @@ class Huge(int):
         return 1
 
 
+class OwnText(str):
+    __slots__ = ()
+
+    def encode(self, *_: Any) -> bytes:
+        raise ValueError("no")
+
+
 NAN, INF = float("nan"), float("inf")
 
 MALFORMED = {
@@ -247,6 +254,11 @@ MALFORMED = {
     "object input": Allow({"x": object()}),
     "input that pretends to be short": Allow({"x": Huge(10**5000)}),
     "very long integer": Allow({"x": 10**5000}),
+    "too many": Allow({str(number): number for number in range(65)}),
+    "too long a text": Allow({"x": "y" * 5_000_000}),
+    "too long a name": Allow({"x" * 4096: "y"}),
+    "too many digits": Allow({"x": Decimal("1." + "3" * 5000)}),
+    "too long a text of its own type": Allow({OwnText("x"): OwnText("y" * 4096)}),
     "key not text": Allow({1: 2.0}),
     "inputs none": Allow(None),
     "inputs a list": Allow([1.0]),
@@ -285,8 +297,9 @@ def test_a_malformed_answer_follows_on_error_and_the_others_are_asked(name):
         result = ask(Chain([bound(answering(Allow())), gate, bound(answering(Warn("LOW")))]))
         fault = result.answers[1]
         assert type(fault) is Fault
-        assert fault.reason in {"GATE_ERROR", "INPUT_NONFINITE"}
-        assert fault.error
+        assert fault.reason in {"GATE_ERROR", "INPUT_NONFINITE", "INPUT_OVERSIZE"}
+        assert fault.error.isprintable()
+        assert 0 < len(fault.error) <= 300
         assert fault.blocks is (on_error == "block")
         assert (result.blocker, result.shrink) == (blocker, None)
         assert (result.answers[0], result.answers[2]) == (Allow(), Warn("LOW"))
@@ -307,6 +320,25 @@ def test_a_non_finite_input_says_so(value):
     fault = only(bound(answering(Allow({"spread": value}))))
     assert fault.reason == "INPUT_NONFINITE"
     assert "spread" in fault.error
+
+
+FITTING = [
+    {str(number): number for number in range(64)},
+    {"x": "y" * 4095},
+    {"x" * 4095: "y"},
+    {"x": "y" * 2000, "z": Decimal("1." + "3" * 1900)},
+    {"x": Decimal("1e999999")},
+    {OwnText("x"): "y" * 4095},
+]
+
+
+@pytest.mark.parametrize("inputs", FITTING, ids=range(len(FITTING)))
+def test_inputs_that_just_fit_are_recorded_and_one_character_or_input_more_is_a_fault(inputs):
+    result = ask(Chain([bound(answering(Allow(inputs)))]))
+    assert result.answers[0] == Allow(inputs)
+    record(result)
+    fault = only(bound(answering(Allow({**inputs, "m": "n" * (4095 if len(inputs) < 64 else 1)})), on_error="allow"))
+    assert (type(fault), fault.reason, fault.blocks) == (Fault, "INPUT_OVERSIZE", False)
 
 
 def recurse() -> Any:
@@ -349,8 +381,10 @@ def test_endless_recursion_is_a_fault():
 
 
 def test_keyboard_interrupt_ends_the_evaluation():
-    with pytest.raises(KeyboardInterrupt):
-        ask(Chain([bound(raising(KeyboardInterrupt()), on_error="allow")]))
+    gate = bound(raising(KeyboardInterrupt()), on_error="allow")
+    with pytest.raises(KeyboardInterrupt) as caught:
+        ask(Chain([gate]))
+    assert caught.value.__notes__ == [f"interrupted in pre_order_gate of plugin {gate.info.name!r}"]
 
 
 def test_a_coroutine_is_a_fault():
@@ -379,13 +413,6 @@ class Level(enum.IntEnum):
 
 class OwnFloat(float):
     pass
-
-
-class OwnText(str):
-    __slots__ = ()
-
-    def encode(self, *_: Any) -> bytes:
-        raise ValueError("no")
 
 
 def test_inputs_that_merely_are_of_a_richer_type_are_recorded_plain():

@@ -7,6 +7,7 @@ import importlib.util
 import os
 import py_compile
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,9 @@ from grinder.errors import ConfigError, PluginError
 from grinder.host.discovery import (
     EXCHANGES,
     PLUGINS,
+    RESERVED,
+    SETTINGS_KEY_GROUPS,
+    SHIPPED,
     STRATEGIES,
     PluginRecord,
     PluginState,
@@ -365,6 +369,17 @@ def test_an_extension_claimed_twice_is_refused(site):
     site.install("acme-y", "[grinder.exchanges]\nacme = acme_y\n", acme_y=EXCHANGE)
     with pytest.raises(PluginError, match=r"acme-x 1\.0 and acme-y 1\.0"):
         load_extension(EXCHANGES, "acme")
+
+
+@pytest.mark.parametrize("folder", ["plugins", "exchanges", "policies"])
+def test_the_names_of_what_grinder_brings_are_kept_for_it(folder):
+    places = sorted((Path(__file__).parents[2] / folder).rglob("pyproject.toml"))
+    assert places
+    for place in places:
+        points = tomllib.loads(place.read_text())["project"].get("entry-points", {})
+        plugins = {name for group in SETTINGS_KEY_GROUPS for name in points.get(group, {})}
+        assert plugins <= SHIPPED, f"{place} announces what SHIPPED does not list"
+        assert points.get(EXCHANGES, {}).keys() <= RESERVED, f"{place} announces what RESERVED does not list"
 
 
 def test_an_extension_that_is_not_installed_says_what_to_install():

@@ -164,7 +164,7 @@ def test_a_whole_process_imports_no_plugin_that_is_not_enabled(tmp_path):
     ("source", "message"),
     [
         (None, r"'acme' is not installed .*pip install grinder-plugin-acme"),
-        ("1 / 0", "importing .*acme.py .* raised ZeroDivisionError"),
+        ("1 / 0", "importing .*acme.py raised ZeroDivisionError"),
         (PLAIN + "\n@hookimpl\ndef on_filled(fill): ...", "no hook of that name; did you mean 'on_fill'"),
         (PLAIN + "\nREASONS = ['A']", "REASONS must map"),
         (PLAIN + "\nREASONS = {'lower': 'x'}", "upper-case snake case"),
@@ -183,6 +183,19 @@ def test_an_enabled_plugin_that_does_not_load_stops_the_start(bench, source, mes
     ("source", "expected", "part"),
     [
         ("1 / 0", PluginState.FAILED, "ZeroDivisionError"),
+        ("class E(BaseException): ...\nraise E('boo')", PluginState.FAILED, "E: boo"),
+        (
+            "class E(Exception):\n    def __str__(self): 1 / 0\nraise E",
+            PluginState.FAILED,
+            "E, whose text cannot be read",
+        ),
+        ("raise RuntimeError('\\x1b[2J\\u202e' + 'x' * 5_000_000)", PluginState.FAILED, r"\x1b[2J\u202ex"),
+        (GATE + "def __getattr__(name): raise RuntimeError(name)", PluginState.REFUSED, "RuntimeError: "),
+        (GATE + "\nclass E(BaseException): ...\ndef __getattr__(name): raise E", PluginState.REFUSED, "raised E"),
+        (GATE + "\nGRINDER_API = '>=' + '9' * 5000", PluginState.REFUSED, "must be a version range"),
+        (GATE + "\nGRINDER_API = '>=' + '9' * 90", PluginState.REFUSED, "this grinder has"),
+        (GATE + "\nGRINDER_API = object()", PluginState.REFUSED, "must be a version range"),
+        (GATE.replace("return Settings", "raise GeneratorExit"), PluginState.REFUSED, "raised GeneratorExit"),
         (PLAIN + "\n@hookimpl\ndef on_filled(fill): ...", PluginState.REFUSED, "hook on_filled(fill)"),
         (PLAIN + "\nGRINDER_API = '>=2'", PluginState.REFUSED, "GRINDER_API"),
     ],
@@ -193,6 +206,8 @@ def test_a_listing_shows_what_does_not_load(bench, source, expected, part):
     found, reason = state(host, "acme")
     assert found is expected
     assert part in reason
+    assert reason.isprintable()
+    assert len(reason) < 700
     assert state(host, "good") == (PluginState.ENABLED, "")
     assert list(host.models()) == ["good"]
 
@@ -232,9 +247,28 @@ def test_an_essential_plugin_that_is_not_installed(bench):
         bench.load(essential=["near_liq"])
 
 
+def test_a_reason_that_an_installed_plugin_owns_is_refused_to_the_file_that_takes_it(bench):
+    bench.write(acme=GATE + "\nREASONS = {'WARMUP': 'Mine.'}")
+    host = bench.load("acme", "warm_up", strict=False)
+    assert state(host, "warm_up") == (PluginState.ENABLED, "")
+    found, reason = state(host, "acme")
+    assert found is PluginState.REFUSED
+    assert "plugin 'acme': reason code WARMUP belongs to plugin 'warm_up'" in reason
+
+
+def test_a_sentence_of_a_reason_and_what_is_said_of_health_are_one_short_line(bench):
+    hook = "\n@hookimpl\ndef health() -> str:\n    return 'ill\\n\\u202e' + 'x' * 10_000_000\n"
+    bench.write(acme=PLAIN + hook + "REASONS = {'WIDE': 'Wi\\x1b[31mde\\n' + 'z' * 2_000_000}")
+    host = bench.load("acme")
+    said, sentence = host.health()["acme"], bench.reasons.meaning("WIDE")
+    assert said.startswith(r"ill\n\u202exxx")
+    assert sentence.startswith(r"Wi\x1b[31mde\nzzz")
+    assert (len(said), len(sentence)) == (300, 300)
+
+
 def test_reasons_of_two_plugins_must_differ(bench):
     bench.write(a=GATE + "\nREASONS = {'WIDE': 'Wide.'}", b=GATE + "\nREASONS = {'WIDE': 'Wide.'}")
-    with pytest.raises(PluginError, match="reason code WIDE belongs to a"):
+    with pytest.raises(PluginError, match="plugin 'b': reason code WIDE belongs to plugin 'a'"):
         bench.load("a", "b")
 
 

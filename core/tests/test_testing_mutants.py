@@ -191,6 +191,9 @@ MUTANTS = [
     ("GC08", "# fields", 'spare: int = Field(default=1, description="Spare.")', "nothing reads spare"),
     ("GC09", '"GOOD_HALF": "Half is enough."', '"GOOD_HALF": "Half.", "low": "Low."', "'low'"),
     ("GC09", '"GOOD_HALF": "Half is enough."', '"GOOD_HALF": "Half.", "OK": "Ours now."', "belongs to core"),
+    ("GC09", '"GOOD_HALF": "Half is enough."', '"GOOD_HALF": "Half.", "WARMUP": "Ours."', "to plugin 'warm_up'"),
+    ("GC09", "Half is enough.", "Half\\u202eis enough.", "no printable line"),
+    ("GC09", '"Half is enough."', '"Half" * 100', "at most 300 characters"),
     ("GC10", "SEEN: list", "from grinder.engine.account import Account\nSEEN: list", "grinder.engine.account"),
     ("GC10", "SEEN: list", "from grinder import testing\nSEEN: list", "grinder.testing"),
     # What it answers.
@@ -203,6 +206,8 @@ MUTANTS = [
     ("GC13", "# last", 'if depth > 10: return Block("TOO_DEEP")', "'TOO_DEEP' is not declared"),
     ("GC14", "# last", 'if depth > 10: return Allow({"depth": math.nan, "qty": order.qty})', "depth is nan"),
     ("GC14", "# last", 'inputs["market"] = market', "'market' is FakeMarket"),
+    ("GC14", "# last", 'inputs["text"] = "y" * 4096', "more than fit"),
+    ("GC14", "# last", "inputs |= {str(each): each for each in range(63)}", "at most 64"),
     ("GC15", 'inputs["qty"] / 2', 'inputs["qty"] * 2', "shrinks to"),
     ("GC15", 'inputs["qty"] / 2', 'inputs["qty"]', "shrinks to"),
     ("GC15", 'inputs["qty"] / 2', 'inputs["qty"] * 0', "shrinks to"),
@@ -215,6 +220,7 @@ MUTANTS = [
     ("GC22", "# judging", 'if "secret" in inputs: return Allow({"depth": inputs["depth"], "qty": 1})', "judge"),
     ("GC22", "return judge(inputs, settings)", 'return Allow({"depth": float(depth)})', "judge raised KeyError"),
     ("GC22", "return judge(inputs, settings)", 'return Block("GOOD_LOW")', "the gate Block GOOD_LOW"),
+    ("GC22", "(inputs: Mapping[str, Any], settings: Settings)", "(inputs, settings, m=1)", "drop its"),
     # What else it does.
     ("GC23", "# bookkeeping", "assert held >= 0", "AssertionError"),
     ("GC23", "# bookkeeping", "account._AccountFace__account.earned += 1", "changed what it was given"),
@@ -238,6 +244,38 @@ def test_one_fault_fails_one_case(judged, number, old, new, said):
     found = judged(source)
     assert list(found) == [number], found
     assert said in found[number]
+
+
+@pytest.mark.parametrize("declared", ["'abc'", "lambda inputs: Allow()", "Settings"])
+def test_a_judge_that_the_host_refuses_fails_the_case(judged, declared):
+    found = judged(GOOD.replace("return judge(inputs, settings)", "return Allow(inputs)") + f"\njudge = {declared}\n")
+    assert list(found) == ["GC22"], found
+    assert "must be" in found["GC22"]
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ("judge answers differently for the same inputs", "SEEN.append(1); return answers[len(SEEN) % 2]"),
+        ("judge answer", "import random; return random.choice(answers)"),
+    ],
+)
+def test_a_judge_that_changes_its_mind_is_told_so(judged, said, answer):
+    """It may well repeat the gate's answer while the plainest scene is looked for: the sentence must not get lost."""
+    source = GOOD.replace("return judge(inputs, settings)", "return Allow(inputs)")
+    assert said in judged(source.replace("# judging", f"answers = Allow(inputs), Block('GOOD_LOW'); {answer}"))["GC22"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("warm_up", "claim the name"), ("near_liq", "grinder's own"), ("paper", "reserved")]
+)
+def test_a_name_that_is_somebody_elses(tmp_path, name, said):
+    file = tmp_path / f"{name}.py"
+    file.write_text(GOOD.replace("plugins.good", f"plugins.{name}"))
+    target = Target(name=name, file=str(file))
+    result = next(case for case in CASES if case.number == "GC04").run(Subject(target.load(), target))
+    assert (result.status, said in result.why) == (Status.FAIL, True), result
+    del sys.modules[f"grinder_plugins_dir.{name}"]
 
 
 def test_settings_that_have_no_schema(judged):

@@ -10,7 +10,7 @@ from grinder.testing import Status, conform
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "hooks.md"
 
-AROUND = '''
+AROUND = """
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ def register_settings() -> type[SpreadSettings]:
     return SpreadSettings
 
 
-'''
+"""
 
 
 def test_the_gate_under_judge_conforms(tmp_path):

@@ -235,11 +235,6 @@ def get_logger() -> FilteringBoundLogger:
     return logger
 
 
-def log_fault(log: FilteringBoundLogger, plugin: str, hook: str, error: BaseException) -> None:
-    """Log that a hook of a plugin failed; it was isolated."""
-    log.error("PLUGIN_FAULT", plugin=plugin, hook=hook, error=f"{type(error).__name__}: {error}")
-
-
 def program_logger(level: str = "info") -> FilteringBoundLogger:
     """A logger for a host inside somebody else's program: its lines go to the ``grinder`` logger of :mod:`logging`.
 

@@ -19,6 +19,7 @@ CORE_REASONS: Mapping[str, str] = {
     "GATE_BYPASSED": "The gate blocked far more than it should and its verdict breaker bypasses it.",
     "INPUT_MISSING": "Data that the gate needs is not there yet (no book, no price).",
     "INPUT_NONFINITE": "A price or quantity is NaN or infinite.",
+    "INPUT_OVERSIZE": "The inputs that a gate recorded are too many or too long for a record; on_error decided.",
     "MARKET_STALE": "No market data arrived for longer than market.stale_ms.",
     "MARKET_GAP": "Updates of the book were missed, or its sides met, or the feed is down; it waits for a snapshot.",
     "TRADING_REDUCE_ONLY": "Trading state is REDUCE_ONLY: only reducing orders and cancels pass.",
@@ -46,6 +47,8 @@ CORE_REASONS: Mapping[str, str] = {
 }
 
 CODE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
+LONGEST = 64
+"""Characters that a code may have."""
 
 
 class ReasonRegistry:
@@ -62,13 +65,21 @@ class ReasonRegistry:
             PluginError: a code is malformed, has no meaning, or belongs to someone else.
         """
         for code, meaning in reasons.items():
-            if not CODE.fullmatch(code):
-                raise PluginError(plugin, f"reason code {code!r} must be upper-case snake case, like SPREAD_WIDE")
+            if len(code) > LONGEST or not CODE.fullmatch(code):
+                raise PluginError(
+                    plugin,
+                    f"reason code {code[:LONGEST]!r} must be upper-case snake case, like SPREAD_WIDE, of at most "
+                    f"{LONGEST} characters",
+                )
             if not meaning.strip():
                 raise PluginError(plugin, f"reason code {code} needs a sentence that says what it means")
             owner = self._owner.get(code, plugin)
             if owner != plugin:
-                raise PluginError(plugin, f"reason code {code} belongs to {owner}; choose another name")
+                who = "core" if owner == "core" else f"plugin {owner!r}"
+                raise PluginError(
+                    plugin,
+                    f"reason code {code} belongs to {who}; {plugin!r} must call its own otherwise, or stay off",
+                )
         for code, meaning in reasons.items():
             self._owner[code] = plugin
             self._meaning[code] = meaning

@@ -139,7 +139,9 @@ def invoke(args: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         show_click_error(error)
         return error.exit_code
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
+        for note in getattr(stop, "__notes__", ()):
+            click.echo(note, err=True)
         return 130
     except BrokenPipeError:
         # The reader went away (for instance `| head`): point stdout elsewhere so that the flush at exit is quiet.

@@ -83,7 +83,7 @@ def _text(target: Target, results: Sequence[Result]) -> str:
             lines.append(f"            to mend it: {result.advice}")
     counts = {status: sum(r.status == status for r in results) for status in ("pass", "fail", "skip")}
     lines.append(f"{counts['pass']} passed, {counts['fail']} failed, {counts['skip']} do not apply")
-    return "\n".join(printable(line) for line in lines)
+    return "\n".join(printable(line) for line in lines)  # it quotes what a plugin made
 
 
 def _source(target: Target) -> str:

@@ -31,11 +31,6 @@ FILES: Final[Mapping[str, str]] = {
 }
 """What is written, and the template that it is made of."""
 
-SHIPPED: Final = frozenset(
-    ("backpressure", "fill_prob", "grid", "liquidity_by_side", "near_liq", "remediation", "warm_up")
-)
-"""Names that belong to grinder's own plugins, installed or not."""
-
 PREFIX: Final = "grinder-plugin-"
 LONGEST: Final = 40
 AUTHOR: Final = re.compile(r"([^<>]*[^<>\s])\s*(?:<([^<>@\s]+@[^<>@\s]+)>)?")
@@ -81,14 +76,16 @@ def _named(name: str) -> dict[str, str]:
         ConfigError: it cannot be the name of a plugin, or belongs to one.
     """
     from grinder.errors import PluginError
-    from grinder.host.discovery import NAME, RESERVED, SETTINGS_KEY_GROUPS, discover
+    from grinder.host.discovery import NAME, RESERVED, SETTINGS_KEY_GROUPS, SHIPPED, discover
     from grinder.settings.model import compose
     from grinder.settings.plugin import PluginSettings
 
     if name.startswith((PREFIX, "grinder_plugin_")):
         raise ConfigError(f"{name!r}: leave out {PREFIX}, it is put in front: {name[len(PREFIX) :]}")
     key = name.replace("-", "_")
-    if not NAME.fullmatch(key) or keyword.iskeyword(key) or len(key) > LONGEST:
+    if keyword.iskeyword(key):
+        raise ConfigError(f"{name!r} is a keyword of Python, so that no module can be called so; choose another")
+    if not NAME.fullmatch(key) or len(key) > LONGEST:
         raise ConfigError(
             f"{name!r:.80} cannot be a plugin's name: give lower-case words joined by hyphens, at most {LONGEST} "
             "characters, like near-lik"
@@ -102,8 +99,10 @@ def _named(name: str) -> dict[str, str]:
             raise ConfigError(f"{name!r} is installed already, from {record.source}; choose another")
     try:
         compose({key: PluginSettings}, {})
-    except PluginError as error:
-        raise ConfigError(str(error)) from None
+    except PluginError:
+        raise ConfigError(
+            f"{name!r} cannot be a key of settings, which have a part of that name; choose another"
+        ) from None
     hyphened = key.replace("_", "-")
     return {"name": key, "distribution": PREFIX + hyphened, "module": f"grinder_plugin_{key}", "code": key.upper()}
 

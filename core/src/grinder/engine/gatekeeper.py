@@ -15,7 +15,7 @@ from grinder.decisions import Decision
 from grinder.engine.booking import Booking
 from grinder.engine.closing import run_facts, summarise
 from grinder.engine.feeding import Feeding
-from grinder.engine.instance import as_instruments, as_overrides, as_path, check_clock, open_post
+from grinder.engine.instance import as_instruments, as_overrides, as_path, check_clock, log_fault, open_post
 from grinder.engine.numbers import Number, text
 from grinder.engine.plugins import Hosted, load_gates
 from grinder.engine.post import Post
@@ -23,7 +23,7 @@ from grinder.engine.reporting import Reporting
 from grinder.engine.statement import settle, statement
 from grinder.exchange import VenueOrder, VenuePosition
 from grinder.instruments import Instrument
-from grinder.log import log_fault, program_logger
+from grinder.log import program_logger
 from grinder.reconcile.report import ReconcileReport
 from grinder.settings.groups import LogSettings
 from grinder.settings.sources import Sources

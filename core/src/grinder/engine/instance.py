@@ -18,6 +18,7 @@ from grinder.engine.post import Post
 from grinder.engine.recovery import recover
 from grinder.engine.state import State, open_instance
 from grinder.errors import ConfigError
+from grinder.host.foreign import describe
 from grinder.instruments import TABLE, Instrument
 from grinder.journal.identity import instance_tag
 from grinder.log import utc
@@ -103,6 +104,11 @@ class _OneVenue:
     def route(self, intent_id: str) -> Route:  # noqa: ARG002 - rollout to a venue of grinder's own does not apply
         """The one route."""
         return self._route
+
+
+def log_fault(log: FilteringBoundLogger, plugin: str, hook: str, error: BaseException) -> None:
+    """A hook of a plugin failed; it was isolated."""
+    log.error("PLUGIN_FAULT", plugin=plugin, hook=hook, error=describe(error))
 
 
 def check_clock(clock: object, seed: object) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from grinder.clock import LiveClock, ManualClock, measure_ns
 from grinder.engine.assembly import Assembly
 from grinder.engine.closing import RunFacts, run_facts, summarise
+from grinder.engine.instance import log_fault
 from grinder.engine.marking import Marking
 from grinder.engine.observe import Observation
 from grinder.engine.options import RunOptions
@@ -30,7 +31,7 @@ from grinder.exchange import Exchange, ExchangeContext
 from grinder.feeds.feed import Feed
 from grinder.files import write_atomic
 from grinder.host.discovery import PluginState
-from grinder.log import configure, get_logger, log_fault, utc
+from grinder.log import configure, get_logger, utc
 from grinder.reasons import CORE_REASONS
 from grinder.settings.model import ExchangeSettings
 from grinder.settings.saved import SETTINGS, saved

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from math import isfinite
@@ -12,15 +11,23 @@ from typing import Any, Final
 import msgspec
 
 from grinder.decisions import Abstain, Allow, Block, Input, Inputs, Shrink, Verdict, Warn
+from grinder.host import foreign
 
-SHOWN: Final = 300
-"""Characters of an error that a record keeps."""
+MOST: Final = 64
+"""Inputs that an answer may have."""
+
+ROOM: Final = 4096
+"""Characters that the names and texts of an answer's inputs may have in all: records are written for every order."""
+
+SHOWN: Final = 80
+"""Characters of a plugin's value that a message shows."""
 
 BITS: Final = 63
 """Size of an integer that a record keeps; longer ones cannot always be written as text."""
 
 _VERDICTS: Final = frozenset((Allow, Warn, Shrink, Block, Abstain))
-_ADDRESS: Final = re.compile(r" at 0x[0-9a-fA-F]+")
+_SMALL: Final = Decimal(0).__sizeof__()
+"""Bytes of a Decimal of few enough digits to be no matter (76 in CPython), whatever its exponent."""
 
 
 def _never(_value: object) -> bool:
@@ -35,14 +42,17 @@ def _short(value: int) -> bool:
     return value.bit_length() <= BITS
 
 
+def _plain_decimal(value: Decimal) -> bool:
+    return value.is_finite() and value.__sizeof__() <= _SMALL
+
+
 _FITS: Final[Mapping[type, Callable[[Any], bool]]] = {
-    str: str.isascii,
     int: _short,
-    Decimal: Decimal.is_finite,
+    Decimal: _plain_decimal,
     bool: _always,
     NoneType: _always,
 }
-"""Whether a value of exactly that type can be recorded as it is; ``is_plain`` looks at floats itself."""
+"""Whether a value of exactly that type can be recorded as it is; ``is_plain`` looks at floats and texts itself."""
 
 
 class UnsoundError(Exception):
@@ -54,19 +64,27 @@ class UnsoundError(Exception):
 
 
 def is_plain(inputs: Inputs) -> bool:
-    """Whether inputs can be recorded as they are: a dict of ASCII names to finite numbers, ASCII text, bool or None."""
-    if type(inputs) is not dict:
+    """Whether inputs can be recorded as they are: a dict of ASCII names to finite numbers, ASCII text, bool or None.
+
+    Not so either are more than fit: see ``MOST`` and ``ROOM``.
+    """
+    if type(inputs) is not dict or len(inputs) > MOST:
         return False
-    for key in inputs:
+    room = ROOM
+    for key, value in inputs.items():
         if type(key) is not str or not key.isascii():
             return False
-        value = inputs[key]
+        room -= len(key)
         if type(value) is float:
             if not isfinite(value):
                 return False
+        elif type(value) is str:
+            if not value.isascii():
+                return False
+            room -= len(value)
         elif not _FITS.get(type(value), _never)(value):
             return False
-    return True
+    return room >= 0
 
 
 def sound(answer: Any, reasons: frozenset[str], wanted: Decimal | None) -> Verdict:
@@ -95,14 +113,8 @@ def sound(answer: Any, reasons: frozenset[str], wanted: Decimal | None) -> Verdi
 
 
 def describe(error: BaseException) -> str:
-    """What an exception says, fit for a record: short, encodable, and without addresses, which no replay repeats."""
-    try:
-        text = str(error) if type(error) is UnsoundError else f"{type(error).__name__}: {error}"
-    except KeyboardInterrupt:
-        raise
-    except BaseException:  # noqa: BLE001 - the text of a plugin's exception is the plugin's code
-        text = f"{type(error).__name__}, whose text cannot be read"
-    return _ADDRESS.sub("", text)[:SHOWN].encode("utf-8", "backslashreplace").decode()
+    """What an exception says, fit for a record; what is wrong with an answer, without the name of an exception."""
+    return foreign.line(str(error)) if type(error) is UnsoundError else foreign.describe(error)
 
 
 def _declared(reason: object, reasons: frozenset[str]) -> str:
@@ -121,6 +133,7 @@ def _plain_inputs(inputs: Mapping[object, object]) -> dict[str, Input]:
     if not isinstance(inputs, Mapping):
         raise UnsoundError(f"inputs are {type(inputs).__name__}, must be a dict")
     plain: dict[str, Input] = {}
+    room = ROOM
     for key, value in inputs.items():
         name, known = _plain(key), _plain(value)
         if not isinstance(name, str) or known is _UNFIT:
@@ -129,6 +142,13 @@ def _plain_inputs(inputs: Mapping[object, object]) -> dict[str, Input]:
             )
         if isinstance(known, float | Decimal) and not Decimal(known).is_finite():
             raise UnsoundError(f"input {name} is {known}", "INPUT_NONFINITE")
+        room -= len(name) + (len(str(known)) if isinstance(known, str | Decimal) else 0)
+        if room < 0 or len(plain) == MOST:
+            raise UnsoundError(
+                f"inputs are more than fit in a record at {_shown(name)}: at most {MOST}, their names and texts at "
+                f"most {ROOM} characters in all",
+                "INPUT_OVERSIZE",
+            )
         plain[name] = known
     return plain
 
@@ -152,5 +172,5 @@ def _plain(value: object) -> Any:
 
 def _shown(value: object) -> str:
     """A value in a message: itself where it is plain and so says the same in every replay, else its type."""
-    plain = _plain(value)
-    return type(value).__name__ if plain is _UNFIT else repr(plain)
+    plain = _plain(str.__str__(value)[:SHOWN] if isinstance(value, str) else value)
+    return type(value).__name__ if plain is _UNFIT else f"{plain!r:.{SHOWN}}"

@@ -19,6 +19,7 @@ from grinder.decisions import Abstain, Allow, Answer, Block, Fault, GateInfo, Mo
 from grinder.gates.answers import UnsoundError, describe, is_plain, sound
 from grinder.gates.breaker import BreakerState
 from grinder.gates.stats import ALLOW, GateStats
+from grinder.host.calls import interrupted
 from grinder.settings.plugin import GateSettings
 from grinder.types import AccountView, MarketView, OrderIntent, RuntimeView
 
@@ -135,7 +136,8 @@ class Chain:
                     answer = call(order, market, account, runtime, now)
                     if type(answer) is not Allow or not is_plain(answer.inputs):
                         answer = checked(gate, order, answer)
-                except KeyboardInterrupt:
+                except KeyboardInterrupt as stop:
+                    interrupted(stop, gate.info.name, "pre_order_gate")
                     raise
                 except BaseException as error:  # noqa: BLE001 - isolating whatever a plugin raises is what a host is for
                     answer = failed(gate, error)

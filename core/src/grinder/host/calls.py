@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from grinder.host.loading import CRASHES
+from grinder.host.foreign import describe
 
 OnFault: TypeAlias = Callable[[str, str, BaseException], None]
 Trace: TypeAlias = Callable[[str], None]
@@ -60,8 +60,11 @@ class Caller:
         arguments = {name: values[name] for name in implementation.argnames}
         try:
             value = implementation.function(*arguments.values())
-        except CRASHES as error:
-            self._show(implementation, arguments, f"raised {type(error).__name__}: {error}")
+        except KeyboardInterrupt as stop:
+            interrupted(stop, implementation.plugin, implementation.hook)
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever a plugin raises, nobody else is stopped
+            self._show(implementation, arguments, f"raised {describe(error)}")
             self.fault(implementation, error)
             return Answer(None, error)
         self._show(implementation, arguments, f"{value!r:.{SHOWN}}")
@@ -83,3 +86,8 @@ class Caller:
         if self.trace is not None:
             shown = "".join(f" {name}={value!r:.{SHOWN}}" for name, value in arguments.items())
             self.trace(f"{implementation.hook} {implementation.plugin}{shown} -> {result}")
+
+
+def interrupted(stop: KeyboardInterrupt, plugin: str, hook: str) -> None:
+    """Note whom KeyboardInterrupt met: it ends everything, whether the operator or the plugin raised it."""
+    BaseException.add_note(stop, f"interrupted in {hook} of plugin {plugin!r}")

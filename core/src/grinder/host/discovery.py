@@ -37,8 +37,18 @@ DISTRIBUTION_PREFIX: Final = {
 }
 
 NAME: Final = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
-RESERVED: Final = frozenset(("core",))
-"""Owns core's reason codes, so that no plugin may be called so."""
+RESERVED: Final = frozenset(
+    ("account", "binance", "bybit", "config", "core", "engine", "exchange", "exchanges", "gate", "gates", "grinder",
+     "host", "live", "market", "paper", "plugin", "plugins", "policies", "runtime", "settings", "strategy", "sys",
+     "test", "tests")
+)  # fmt: skip
+"""No plugin or strategy may be called so: ``core`` owns core's reason codes, the others would be taken for what they
+name elsewhere, in settings, paths, logs and metrics."""
+
+SHIPPED: Final = frozenset(
+    ("backpressure", "fill_prob", "grid", "liquidity_by_side", "near_liq", "remediation", "warm_up")
+)
+"""Plugins and strategies of grinder's own, installed or not: their names are nobody else's."""
 
 
 class PluginState(enum.StrEnum):
@@ -171,13 +181,15 @@ def _files(folder: Path) -> Iterable[PluginRecord]:
 
 
 def _vetted(record: PluginRecord, claimants: Sequence[PluginRecord]) -> PluginRecord:
-    if not NAME.fullmatch(record.name) or record.name in RESERVED:
-        problem = "is reserved" if record.name in RESERVED else "is not lower-case snake case, like near_liq"
+    reserved = record.name in RESERVED and record.group in SETTINGS_KEY_GROUPS
+    if not NAME.fullmatch(record.name) or reserved:
+        problem = "is reserved" if reserved else "is not lower-case snake case, like near_liq"
         return record.moved(PluginState.REFUSED, f"the name {record.name!r} {problem}; its author must rename it")
     if len(claimants) > 1:
         who = " and ".join(sorted(claimant.source for claimant in claimants))
         return record.moved(
-            PluginState.REFUSED, f"{len(claimants)} claim the name {record.name!r}: {who}; uninstall all but one"
+            PluginState.REFUSED,
+            f"{len(claimants)} claim the name {record.name!r}: {who}; uninstall or rename all but one",
         )
     return record
 

@@ -11,6 +11,7 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any, Final, get_args, get_origin
 
+from grinder.host.foreign import CrashError, attempt
 from grinder.settings.plugin import GateSettings, PluginSettings
 
 NUMERIC_TOWER: Final = {int: (float, complex), float: (complex,)}
@@ -28,8 +29,8 @@ def contradiction(
         model: the plugin's own settings class, which an argument ``settings`` may be annotated with.
     """
     try:
-        hints = typing.get_type_hints(function)
-    except Exception as error:  # noqa: BLE001 - annotations are a plugin's code
+        hints = attempt(typing.get_type_hints, function)
+    except CrashError as error:
         return f"its type hints cannot be evaluated ({error}); import what they name at run time, or leave them out"
     expected = typing.get_type_hints(spec)
     for name, hint in hints.items():

@@ -21,6 +21,7 @@ from grinder.host.discovery import (
     discover,
     missing,
 )
+from grinder.host.foreign import line, refusing
 from grinder.host.hookspecs import HOOK_API
 from grinder.host.models import check_model
 from grinder.settings.plugin import PluginSettings, Section
@@ -36,8 +37,8 @@ EXTENSION_PARTS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 
 SETTINGS_BASE: Final[Mapping[str, type[Section]]] = MappingProxyType({EXCHANGES: Section, STRATEGIES: PluginSettings})
 
-CRASHES: Final = (Exception, SystemExit)
-"""What third-party code may raise without taking the process with it."""
+LONGEST_RANGE: Final = 100
+"""Characters of a range of versions."""
 
 
 class PluginImportError(PluginError):
@@ -54,12 +55,9 @@ def import_record(record: PluginRecord) -> Any:
         PluginImportError: the import raised.
         PluginError: the plugin needs another version of the hooks.
     """
-    try:
+    where = record.target if record.target == record.source else f"{record.target} ({record.source})"
+    with refusing(record.name, f"importing {where}", PluginImportError):
         loaded = _load(record)
-    except CRASHES as error:
-        raise PluginImportError(
-            record.name, f"importing {record.target} ({record.source}) raised {type(error).__name__}: {error}"
-        ) from error
     check_api(record, loaded)
     return loaded
 
@@ -92,11 +90,12 @@ def load_extension(
     if record.state is not PluginState.ENABLED:
         raise PluginError(name, f"{group}: {record.state}: {record.reason}")
     loaded = import_record(record)
-    for part in EXTENSION_PARTS[group]:
-        if not hasattr(loaded, part):
-            raise PluginError(name, f"{group}: {record.target} has no {part!r}; it must define it")
-    if group in SETTINGS_BASE:
-        check_model(name, f"{record.target}.Settings", loaded.Settings, SETTINGS_BASE[group])
+    with refusing(name, f"{group}: looking at {record.target}"):
+        for part in EXTENSION_PARTS[group]:
+            if not hasattr(loaded, part):
+                raise PluginError(name, f"{group}: {record.target} has no {part!r}; it must define it")
+        if group in SETTINGS_BASE:
+            check_model(name, f"{record.target}.Settings", loaded.Settings, SETTINGS_BASE[group])
     module: ModuleType = loaded
     return module
 
@@ -138,9 +137,14 @@ def declaration(loaded: Any, name: str) -> Any:
 
 
 def api_range(loaded: Any) -> str:
-    """The range of hook versions that a plugin declares; empty when it declares none."""
-    declared: str | None = declaration(loaded, "GRINDER_API")
-    return "" if declared is None else declared
+    """The range of hook versions that a plugin declares; empty when it declares none.
+
+    What is no short text comes back as one that is no range.
+    """
+    declared = declaration(loaded, "GRINDER_API")
+    if declared is None:
+        return ""
+    return line(declared if isinstance(declared, str) else f"{type(declared).__name__} {declared!r}", LONGEST_RANGE)
 
 
 def check_api(record: PluginRecord, loaded: Any) -> None:
@@ -149,14 +153,15 @@ def check_api(record: PluginRecord, loaded: Any) -> None:
     Raises:
         PluginError: it is no range, or this version is outside of it.
     """
-    wanted = api_range(loaded)
+    with refusing(record.name, "reading GRINDER_API"):
+        wanted = api_range(loaded)
     if wanted == "":
         return
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+    from packaging.specifiers import SpecifierSet
 
     try:
         fits = SpecifierSet(wanted).contains(HOOK_API, prereleases=True)
-    except (InvalidSpecifier, TypeError, AttributeError) as error:
+    except ValueError as error:
         raise PluginError(
             record.name, f"GRINDER_API was {wanted!r}, must be a version range like '>=1.0,<2'"
         ) from error

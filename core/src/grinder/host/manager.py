@@ -18,7 +18,8 @@ from grinder.decisions import Threshold
 from grinder.errors import ConfigError, PluginError
 from grinder.host import hookspecs
 from grinder.host.calls import Caller, Implementation, OnFault, Trace
-from grinder.host.discovery import PLUGINS, PluginRecord, PluginState, check_wanted, decide, missing
+from grinder.host.discovery import PLUGINS, SHIPPED, PluginRecord, PluginState, check_wanted, decide, missing
+from grinder.host.foreign import describe, line, refusing
 from grinder.host.gate_plugin import GatePlugin
 from grinder.host.hookspecs import PluginContext
 from grinder.host.judging import NAME as JUDGE
@@ -92,7 +93,8 @@ class Host:
         decided = decide(records, enabled, allow=allow, deny=deny)
         if strict:
             check_wanted(decided, enabled, deny, essential)
-        host.records = tuple(host._load_one(record, strict=strict) for record in decided)
+        loaded = {record: host._load_one(record, strict=strict) for record in sorted(decided, key=_standing)}
+        host.records = tuple(loaded[record] for record in decided)
         host._manager.check_pending()
         host._arrange(sorted(host._models))
         return host
@@ -176,7 +178,7 @@ class Host:
                 error = self._caller.call(starters[name], {"context": contexts[name]}).error
                 if error is not None:
                     self.stop()
-                    raise PluginError(name, f"on_start raised {type(error).__name__}: {error}") from error
+                    raise PluginError(name, f"on_start raised {describe(error)}") from error
 
     def stop(self) -> None:
         """Call ``on_stop`` of each plugin that ``start`` reached, last first. A second call does nothing."""
@@ -236,7 +238,7 @@ class Host:
         for each in self._by_hook["health"]:
             answer = self._caller.call(each, {}, str)
             error = answer.error
-            report[each.plugin] = answer.value if error is None else f"health: {type(error).__name__}: {error}"
+            report[each.plugin] = line(answer.value) if error is None else f"health: {describe(error)}"
         return report
 
     def _load_one(self, record: PluginRecord, *, strict: bool) -> PluginRecord:
@@ -255,6 +257,10 @@ class Host:
         return self._admit(record, import_record(record))
 
     def _admit(self, record: PluginRecord, plugin: object) -> PluginRecord:
+        with refusing(record.name, f"looking at it ({record.source})"):
+            return self._admitted(record, plugin)
+
+    def _admitted(self, record: PluginRecord, plugin: object) -> PluginRecord:
         model = check_plugin(self._manager, record.name, plugin)
         reasons = check_reasons(record.name, declaration(plugin, "REASONS"))
         judge = check_judge(record.name, declaration(plugin, JUDGE), model) if issubclass(model, GateSettings) else None
@@ -292,3 +298,11 @@ class Host:
             reasons=self._reasons.owned_by(each.plugin) | CORE_REASONS.keys(),
             judge=self._judges.get(each.plugin),
         )
+
+
+def _standing(record: PluginRecord) -> tuple[bool, bool]:
+    """Who loads first: what grinder brings, then what is installed, then files.
+
+    Of two that claim a reason code the later one is refused, and that must not be the one whose it is.
+    """
+    return record.name not in SHIPPED, not record.distribution

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from grinder.errors import PluginError
+from grinder.host.foreign import line
 from grinder.settings.plugin import GateSettings, PluginSettings, Section
 
 
@@ -26,7 +27,7 @@ def check_model(plugin: str, source: str, model: object, base: type[Section]) ->
             threshold that is no field.
     """
     if not isinstance(model, type) or not issubclass(model, base):
-        shown = model.__name__ if isinstance(model, type) else f"{type(model).__name__} {model!r:.80}"
+        shown = model.__name__ if isinstance(model, type) else line(f"{type(model).__name__} {model!r}", 100)
         raise PluginError(plugin, f"{source}: was {shown}, must be a subclass of {base.__name__} (the class itself)")
     for path, group in _groups(model, model.__name__):
         if group.model_config.get("extra") != "forbid" or not group.model_config.get("frozen"):
@@ -42,13 +43,17 @@ def check_model(plugin: str, source: str, model: object, base: type[Section]) ->
 def check_reasons(plugin: str, declared: object) -> Mapping[str, str]:
     """A plugin's ``REASONS``, if it is a mapping from code to sentence; None declares none.
 
+    Returns:
+        The same with each sentence in one printable line, since it is shown to operators; the rest of one that is
+        too long is cut off.
+
     Raises:
         PluginError: it is something else.
     """
     if declared is None:
         return {}
     if isinstance(declared, Mapping) and all(isinstance(text, str) for row in declared.items() for text in row):
-        return declared
+        return {str.__str__(code): line(text) for code, text in declared.items()}
     raise PluginError(plugin, "REASONS must map each reason code to a sentence, like {'SPREAD_WIDE': 'The ...'}")
 
 

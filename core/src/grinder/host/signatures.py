@@ -12,8 +12,8 @@ import pluggy
 
 from grinder.errors import PluginError
 from grinder.host import hookspecs
+from grinder.host.foreign import CrashError, attempt
 from grinder.host.hints import contradiction
-from grinder.host.loading import CRASHES
 from grinder.host.models import check_model
 from grinder.settings.plugin import GateSettings, PluginSettings
 
@@ -185,8 +185,8 @@ def _settings_model(name: str, found: Mapping[str, Callable[..., Any]]) -> type[
     if declare is None:
         raise PluginError(name, f"hook {SETTINGS}() is missing: every plugin declares its settings")
     try:
-        declared = declare()
-    except CRASHES as error:
-        raise PluginError(name, f"{signature(SETTINGS, declare)}: raised {type(error).__name__}: {error}") from error
+        declared = attempt(declare)
+    except CrashError as error:
+        raise PluginError(name, f"{signature(SETTINGS, declare)}: raised {error}") from error.__cause__
     base = GateSettings if GATE in found else PluginSettings
     return check_model(name, signature(SETTINGS, declare), declared, base)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from statistics import median, quantiles
 from typing import Any, Final
 
 from grinder.clock import measure_ns
 from grinder.decisions import Abstain, Allow, Block, Fault, Shrink, Warn
+from grinder.errors import PluginError
 from grinder.gates.answers import UnsoundError, describe, sound
 from grinder.gates.chain import adapt
+from grinder.host.foreign import CrashError, attempt
+from grinder.host.judging import Judge, check_judge
+from grinder.settings.plugin import GateSettings, PluginSettings
 from grinder.testing.results import Failed, Skipped
 from grinder.testing.subject import Subject
 from grinder.testing.trials import Trial, asked, fingerprint, look, trials
@@ -70,6 +74,8 @@ def reasons(subject: Subject) -> str:
 
 def inputs(subject: Subject) -> str:
     """The inputs of its answers can be recorded: finite numbers, text, bool or None under text names.
+
+    They are few and short: at most 64 of them, 4,096 characters in all.
 
     Mend: look before you record: ``isfinite(x)``, and ``Block("INPUT_NONFINITE")`` without the number when it is not.
     """
@@ -174,9 +180,12 @@ def budget(subject: Subject) -> str:
 def judged(subject: Subject) -> str:
     """Where it has a ``judge(inputs, settings)``, that answers like the gate, from the recorded inputs alone.
 
+    It is a plain function of exactly these two, and answers the same whenever it is asked the same: the host refuses
+    a gate with another.
+
     Mend: record every number that the answer depends on, and let the gate end with ``return judge(inputs, settings)``.
     """
-    judge = subject.judge
+    judge = _judge(subject)
     if judge is None:
         raise Skipped("it has no judge(inputs, settings)")
 
@@ -184,17 +193,30 @@ def judged(subject: Subject) -> str:
         wanted = trial.scene.build().order.qty
         if type(trial.answer) not in VERDICTS or trial.changed or _unsound(trial.answer, subject.reasons, wanted):
             return ""
-        return _disagrees(judge, trial.answer, subject.settings_with(trial.values))
+        return _disagrees(judge, trial, subject.settings_with(trial.values))
 
     return f"{_answers(subject, wrong)} answers"
 
 
-def _disagrees(judge: Callable[[Mapping[str, Any], Any], Any], answer: Any, settings: Any) -> str:
+def _judge(subject: Subject) -> Judge | None:
+    """Its judge, as the host takes it."""
+    model = subject.model
+    known = model if model is not None and issubclass(model, PluginSettings) else GateSettings
     try:
-        again = judge(answer.inputs, settings)
-    except Exception as error:  # noqa: BLE001 - judge is the plugin's
-        return f"judge raised {describe(error)} where the gate answered {_brief(answer)}"
-    return "" if _brief(again) == _brief(answer) else f"judge answered {_brief(again)}, the gate {_brief(answer)}"
+        return check_judge(subject.name, subject.judge, known)
+    except PluginError as error:
+        raise Failed(str(error)) from None
+
+
+def _disagrees(judge: Judge, trial: Trial, settings: Any) -> str:
+    answer = trial.answer
+    try:
+        first, again = (attempt(judge, answer.inputs, settings) for _ in range(2))
+    except CrashError as error:
+        return f"judge raised {error} where the gate answered {_brief(answer)}"
+    if _brief(first) != _brief(again):
+        return f"judge answers differently for the same inputs: {_brief(first)}, then {_brief(again)}"
+    return "" if _brief(first) == _brief(answer) else f"judge answered {_brief(first)}, the gate {_brief(answer)}"
 
 
 def _brief(answer: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
@@ -12,10 +13,21 @@ from pydantic.errors import PydanticUserError
 
 from grinder.decisions import Mode
 from grinder.errors import GrinderError, PluginError
-from grinder.host.discovery import DISTRIBUTION_PREFIX, NAME, PLUGINS, RESERVED, PluginRecord, discover
+from grinder.host.discovery import (
+    DISTRIBUTION_PREFIX,
+    NAME,
+    PLUGINS,
+    RESERVED,
+    SETTINGS_KEY_GROUPS,
+    SHIPPED,
+    PluginRecord,
+    PluginState,
+    discover,
+)
+from grinder.host.foreign import SHOWN, CrashError, attempt
 from grinder.host.hints import contradiction
 from grinder.host.hookspecs import HOOK_API
-from grinder.host.loading import EXTENSION_PARTS, api_range, check_api, declaration
+from grinder.host.loading import EXTENSION_PARTS, api_range, check_api, declaration, import_record
 from grinder.host.models import check_model, check_reasons, own_fields
 from grinder.host.signatures import GATE, SETTINGS, SPECS, check_hooks, signature
 from grinder.reasons import ReasonRegistry
@@ -98,9 +110,12 @@ def name(subject: Subject) -> str:
     own = subject.name
     if not NAME.fullmatch(own) or own in RESERVED:
         raise Failed(f"the name {own!r} is reserved or not lower-case snake case, like near_liq")
+    usual = DISTRIBUTION_PREFIX.get(subject.target.group, "") + own.replace("_", "-")
     claims = _claims(subject)
     if len(claims) > 1:
         raise Failed(f"{' and '.join(claims)} claim the name {own!r}, so that neither loads")
+    if own in SHIPPED and subject.target.source.partition(" ")[0] != usual:
+        raise Failed(f"{own!r} is the name of a plugin of grinder's own, which it cannot be installed beside")
     for where, text in _texts(subject):
         for other, field in MENTION.findall(text):
             if other != own:
@@ -109,7 +124,6 @@ def name(subject: Subject) -> str:
                 raise Failed(f"{where} mentions plugins.{own}.{field}, which is no setting of it")
     if not subject.target.source:
         return f"{own}, announced by no distribution"
-    usual = DISTRIBUTION_PREFIX.get(subject.target.group, "") + own.replace("_", "-")
     return f"{own}, from {subject.target.source}" + ("" if usual in subject.target.source else f" (usual: {usual})")
 
 
@@ -187,15 +201,24 @@ def read(subject: Subject) -> str:
 
 
 def reasons(subject: Subject) -> str:
-    """``REASONS`` maps each code, upper-case snake case and nobody else's, to a sentence.
+    """``REASONS`` maps each code, upper-case snake case and nobody else's, to a sentence in one printable line.
+
+    Nobody else's means neither core's nor that of a plugin that is installed here.
 
     Mend: ``REASONS = {"SPREAD_WIDE": "The spread is above plugins.<name>.max_spread_bps."}``
     """
     try:
-        declared = check_reasons(subject.name, declaration(subject.plugin, "REASONS"))
+        raw: Any = declaration(subject.plugin, "REASONS")
+        declared = check_reasons(subject.name, raw)
         ReasonRegistry().extend(subject.name, declared)
     except PluginError as error:
         raise Failed(str(error)) from None
+    for code, sentence in declared.items():
+        if sentence != raw[code]:
+            raise Failed(f"the sentence of {code} is no printable line of at most {SHOWN} characters: {sentence:.80}")
+    for other, taken in _taken(subject):
+        if code := next(iter(sorted(taken & declared.keys())), ""):
+            raise Failed(f"{code} belongs to plugin {other!r}, which is installed here")
     return ", ".join(declared) or "it declares none"
 
 
@@ -218,11 +241,22 @@ def imports(subject: Subject) -> str:
 
 
 def _claims(subject: Subject) -> list[str]:
-    """Who announces the name: what is installed, and the source that is looked at where that is something else."""
-    records = [record for record in discover(subject.target.group) if record.name == subject.name]
-    project, where, _ = subject.target.source.partition(" in ")
+    """Who announces the name: what is installed, and what is looked at where that is something else."""
+    records = [each for group in SETTINGS_KEY_GROUPS for each in discover(group) if each.name == subject.name]
+    target = subject.target
+    project, where, _ = target.source.partition(" in ")
     found = [record.source for record in records if not where or record.distribution != project]
-    return [*found, *([subject.target.source] if where else ())]
+    return [*found, *([target.source or target.file or target.module] if where or not target.source else ())]
+
+
+def _taken(subject: Subject) -> Iterator[tuple[str, frozenset[str]]]:
+    """Reason codes of each other plugin that is installed; of one that cannot be imported nothing is known."""
+    for record in discover(PLUGINS):
+        if record.name == subject.name or record.state is PluginState.REFUSED:
+            continue
+        with suppress(PluginError, CrashError):
+            loaded = import_record(record)
+            yield record.name, frozenset(check_reasons(record.name, attempt(declaration, loaded, "REASONS")))
 
 
 def _model(subject: Subject) -> type[BaseModel]:

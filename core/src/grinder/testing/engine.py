@@ -15,7 +15,7 @@ from grinder.engine.options import RunOptions
 from grinder.engine.plugins import Loaded, PolicySet
 from grinder.engine.session import Session
 from grinder.evidence.summary import Summary
-from grinder.host.discovery import PLUGINS, POLICIES, STRATEGIES, discover
+from grinder.host.discovery import PLUGINS, POLICIES, SHIPPED, STRATEGIES, discover
 from grinder.host.loading import load_extension
 from grinder.host.manager import Host
 from grinder.instruments import Instrument
@@ -31,8 +31,6 @@ from grinder.types import AccountView, MarketEvent, MarketView, OrderIntent, Run
 
 SECOND: Final = 1_000_000_000
 SCRIPT: Final = "scripted"
-SHIPPED: Final = ("grid", "liquidity_by_side", "warm_up")
-"""What profile paper switches on, and a run here does not unless it is asked to."""
 
 Step: TypeAlias = Callable[[int, MarketView, AccountView], Sequence[OrderIntent] | None]
 
@@ -164,7 +162,7 @@ def _quiet(seconds: int) -> Iterator[MarketEvent]:
 
 
 def _overrides(settings: Mapping[str, Any]) -> tuple[str, ...]:
-    off = {f"plugins.{name}.enabled": False for name in SHIPPED}
+    off = {f"plugins.{name}.enabled": False for name in sorted(SHIPPED)}  # whatever the profile switches on
     values = {**off, "gates.order": "[]", "strategy": SCRIPT, **settings}
     return tuple(f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in values.items())
 
@@ -174,7 +172,7 @@ def _loaded(sources: Sources, step: Step, exchange: FakeExchange) -> Loaded:
     host_settings = sources.part("host", HostSettings)
     records = discover(PLUGINS, plugins_dir=host_settings.plugins_dir)
     others = {record.name for record in discover(STRATEGIES)} | {SCRIPT}
-    installed = {record.name for record in records} | others | set(SHIPPED)
+    installed = {record.name for record in records} | others | SHIPPED
     reasons = ReasonRegistry()
     enabled = [name for name in sources.enabled_plugins() if name not in others]
     host = Host.load(records, enabled, reasons=reasons)

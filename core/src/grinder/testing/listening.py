@@ -8,8 +8,7 @@ from typing import Any, Final
 
 from grinder.decisions import Threshold
 from grinder.engine.faces import AccountFace
-from grinder.gates.answers import describe
-from grinder.host.loading import CRASHES
+from grinder.host.foreign import CrashError, attempt
 from grinder.host.thresholds import acceptable
 from grinder.instruments import TABLE
 from grinder.reconcile.report import Mismatch, MismatchKind, ReconcileReport, RemediationPlan
@@ -43,9 +42,9 @@ def fills(subject: Subject) -> str:
         seen = account(positions=[position(held, symbol=each.symbol)] if held != "0" else ())
         before = _text(each, seen)
         try:
-            call_hook(function, {"fill": each, "account": seen})
-        except CRASHES as error:
-            raise Failed(f"it raised {describe(error)} for {each}") from None
+            attempt(call_hook, function, {"fill": each, "account": seen})
+        except CrashError as error:
+            raise Failed(f"it raised {error} for {each}") from None
         if _text(each, seen) != before:
             raise Failed(f"it changed what it was given with {each}")
     return f"{3 * len(FILLS)} fills"
@@ -62,9 +61,9 @@ def plans(subject: Subject) -> str:
     subject.start()
     for report in _reports():
         try:
-            first, again = (call_hook(function, {"report": report, "account": account()}) for _ in range(2))
-        except CRASHES as error:
-            raise Failed(f"it raised {describe(error)} for {report}") from None
+            first, again = (attempt(call_hook, function, {"report": report, "account": account()}) for _ in range(2))
+        except CrashError as error:
+            raise Failed(f"it raised {error} for {report}") from None
         if first is not None and not isinstance(first, RemediationPlan):
             raise Failed(f"it answered {type(first).__name__}, must be RemediationPlan or None")
         if first != again:
@@ -87,9 +86,9 @@ def thresholds(subject: Subject) -> str:
     for gate, symbol, value in rows:
         offered = {"gate": gate, "symbol": symbol, "configured": value}
         try:
-            first, again = call_hook(function, offered), call_hook(function, offered)
-        except CRASHES as error:
-            raise Failed(f"it raised {describe(error)} for {offered}") from None
+            first, again = (attempt(call_hook, function, offered) for _ in range(2))
+        except CrashError as error:
+            raise Failed(f"it raised {error} for {offered}") from None
         if first is not None and not isinstance(first, Threshold):
             raise Failed(f"it answered {type(first).__name__}, must be Threshold or None, for {offered}")
         if first is not None and not acceptable(first.value, lambda _: True):
@@ -132,17 +131,17 @@ def _made(subject: Subject) -> Any:
         raise Skipped("it declares no settings that can be used: see GC05")
     settings = subject.settings_with({})
     try:
-        return subject.plugin.create(settings, (SYMBOL,), {SYMBOL: TABLE[SYMBOL]})
-    except CRASHES as error:
-        raise Skipped(f"create raised {describe(error)}; give it settings with --set or in the test class") from None
+        return attempt(subject.plugin.create, settings, (SYMBOL,), {SYMBOL: TABLE[SYMBOL]})
+    except CrashError as error:
+        raise Skipped(f"create raised {error}; give it settings with --set or in the test class") from None
 
 
 def _proposed(strategy: Any, scene: Any) -> Sequence[Any]:
     built = scene.build()
     try:
-        proposed = strategy.on_market(built.market, built.account, built.runtime, built.now)
-    except CRASHES as error:
-        raise Failed(f"it raised {describe(error)} in {scene}") from None
+        proposed = attempt(strategy.on_market, built.market, built.account, built.runtime, built.now)
+    except CrashError as error:
+        raise Failed(f"it raised {error} in {scene}") from None
     if not isinstance(proposed, list | tuple):
         raise Failed(f"it proposed {type(proposed).__name__}, must be a sequence of OrderIntent, in {scene}")
     return list(proposed)

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from grinder.host.foreign import CrashError, attempt
 from grinder.testing.results import Failed
 from grinder.testing.scene import Scene
 from grinder.testing.subject import Subject, call_hook
@@ -127,9 +128,9 @@ def _lived(subject: Subject) -> Finding:
             if hook not in subject.marked:
                 continue
             try:
-                answer = call_hook(subject.marked[hook], offered)
-            except Exception as error:  # noqa: BLE001 - whatever the plugin raises is the finding
-                faults.append(f"{hook} raised {type(error).__name__}: {error}")
+                answer = attempt(call_hook, subject.marked[hook], offered)
+            except CrashError as error:
+                faults.append(f"{hook} raised {error}")
                 continue
             if hook == "health" and not isinstance(answer, str):
                 faults.append(f"health answered {type(answer).__name__}, must be a text, empty when well")

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from grinder.gates.answers import describe
-from grinder.host.loading import CRASHES
 
 if TYPE_CHECKING:
     from grinder.testing.subject import Subject
@@ -100,6 +99,8 @@ class Case(msgspec.Struct, frozen=True):
             status, why, advice = Status.SKIP, str(skipped), ""
         except Failed as failed:
             status, why, advice = Status.FAIL, str(failed), self.advice
-        except CRASHES as error:  # what the plugin is made of broke the case itself
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - what the plugin is made of broke the case itself
             status, why, advice = Status.FAIL, f"trying it raised {describe(error)}", self.advice
         return Result(case=self.number, title=self.title, status=status, why=why, advice=advice)

@@ -9,18 +9,19 @@ from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
-from typing import Any, Final
+from typing import Any
 
 import pluggy
 from pydantic import BaseModel, ValidationError
 
 from grinder.clock import ManualClock
 from grinder.errors import PluginError
-from grinder.gates.answers import describe
 from grinder.gates.chain import GATE_ARGUMENTS
 from grinder.host.discovery import PLUGINS, STRATEGIES, PluginRecord
+from grinder.host.foreign import CrashError, attempt
 from grinder.host.hookspecs import PluginContext
-from grinder.host.loading import CRASHES, declaration
+from grinder.host.judging import NAME as JUDGE
+from grinder.host.loading import declaration
 from grinder.host.manager import Host
 from grinder.host.signatures import GATE, SETTINGS, offered
 from grinder.reasons import CORE_REASONS, ReasonRegistry
@@ -29,9 +30,6 @@ from grinder.testing.events import NOW
 from grinder.testing.results import Failed, Skipped
 from grinder.testing.target import Target
 from grinder.testing.variants import variants
-
-JUDGE: Final = ("inputs", "settings")
-"""The arguments of a pure re-evaluation; a function of that name with others is the plugin's own affair."""
 
 
 class Subject:
@@ -73,11 +71,11 @@ class Subject:
         return self.judge is not None if part == "judge" else part in self.marked
 
     @cached_property
-    def judge(self) -> Callable[..., Any] | None:
-        """Its ``judge(inputs, settings)``, where it has one that takes these."""
-        found = getattr(self.plugin, "judge", None)
-        takes = inspect.isroutine(found) and tuple(inspect.signature(found).parameters) == JUDGE
-        return found if takes else None
+    def judge(self) -> object:
+        """What a gate declares as its ``judge``, checked by nobody; None when it declares none."""
+        model = GateSettings if self.model is None and GATE in self.marked else self.model
+        gate = model is not None and issubclass(model, GateSettings)
+        return declaration(self.plugin, JUDGE) if gate else None
 
     @cached_property
     def marked(self) -> dict[str, Callable[..., Any]]:
@@ -93,8 +91,8 @@ class Subject:
     def model(self) -> type[BaseModel] | None:
         """The settings class; None when it declares none that can be used."""
         try:
-            declared = self.plugin.Settings if self.strategy else self.marked[SETTINGS]()
-        except (KeyError, *CRASHES):
+            declared = attempt(lambda: self.plugin.Settings if self.strategy else self.marked[SETTINGS]())
+        except CrashError:
             return None
         return declared if inspect.isclass(declared) and issubclass(declared, BaseModel) else None
 
@@ -154,12 +152,14 @@ class Subject:
         """
         if self._folder is not None or "on_start" not in self.marked:
             return
+        function = self.hook("on_start")
+        self.settings_with({})
         folder = TemporaryDirectory(prefix="grinder-testing-")
         try:
-            call_hook(self.hook("on_start"), {"context": self.context(Path(folder.name))})
-        except CRASHES as error:
+            attempt(call_hook, function, {"context": self.context(Path(folder.name))})
+        except CrashError as error:
             folder.cleanup()
-            raise Skipped(f"on_start raised {describe(error)}: see GC26") from None
+            raise Skipped(f"on_start raised {error}: see GC26") from None
         self._folder = folder
 
     def context(self, folder: Path) -> PluginContext:
@@ -169,8 +169,8 @@ class Subject:
     def stop(self) -> None:
         """Call ``on_stop`` if it was started, and remove its folder."""
         if self._folder is not None:
-            with suppress(*CRASHES):
-                call_hook(self.marked.get("on_stop", lambda: None), {})
+            with suppress(CrashError):
+                attempt(call_hook, self.marked.get("on_stop", lambda: None), {})
             self._folder.cleanup()
             self._folder = None
 

@@ -15,7 +15,8 @@ import msgspec
 
 from grinder.errors import ConfigError
 from grinder.host.discovery import PLUGINS, SETTINGS_KEY_GROUPS
-from grinder.host.loading import CRASHES, load_file
+from grinder.host.foreign import CrashError, attempt
+from grinder.host.loading import load_file
 
 PREFIXES: Final = ("grinder_plugin_", "grinder_plugins_dir.")
 
@@ -47,19 +48,22 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
             ConfigError: the import raised, or what is announced is not there.
         """
         where = f"{self.module}:{self.attribute}" if self.attribute else self.module
+        sys.path[:0] = [folder for folder in self.folders if folder not in sys.path]
         try:
-            sys.path[:0] = [folder for folder in self.folders if folder not in sys.path]
-            loaded = self._imported()
-            for part in self.attribute.split(".") if self.attribute else ():
-                loaded = getattr(loaded, part)
-        except CRASHES as error:
+            return attempt(self._imported)
+        except CrashError as error:
             raise ConfigError(
-                f"plugin {self.name!r}: importing {where or self.file} raised {type(error).__name__}: {error}; "
+                f"plugin {self.name!r}: importing {where or self.file} raised {error}; "
                 "mend it, or install what it needs"
             ) from error
-        return loaded
 
     def _imported(self) -> Any:
+        loaded = self._module()
+        for part in self.attribute.split(".") if self.attribute else ():
+            loaded = getattr(loaded, part)
+        return loaded
+
+    def _module(self) -> ModuleType:
         if self.module:
             try:
                 return import_module(self.module)

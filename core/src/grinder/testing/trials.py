@@ -132,9 +132,9 @@ def look(subject: Subject, wrong: Callable[[Trial], str], *, raw: bool = False) 
     """
     every = trials(subject, raw=raw)
     for trial in every:
-        if wrong(trial):
+        if said := wrong(trial):
             shown = plainest(subject, trial, wrong)
-            raise Failed(f"{wrong(shown)} in {shown}")
+            raise Failed(f"{wrong(shown) or said} in {shown}")
     return len(every)
 
 
