@@ -340,3 +340,34 @@ def test_install_without_arguments_is_a_usage_error(grinder):
     code, _, err = grinder("install")
     assert code == 2
     assert "ARGS" in err
+
+
+BROKEN = {
+    "raises": "class E(BaseException): ...\nraise E('boo')",
+    "unreadable": "class E(Exception):\n    def __str__(self): raise SystemExit\nraise E",
+    "endless": "GRINDER_API = '>=' + '9' * 5000\n" + GATE.replace("GRINDER_API = ", "OTHER = "),
+    "getattr": GATE + "\ndef __getattr__(name): raise SystemExit(name)\n",
+    "steers": "raise RuntimeError('\\x1b[2J\\u202e')",
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_plugin_is_a_line_of_the_list_and_a_refusal_of_a_run(grinder, folder, name):
+    options = write(folder, "acme", BROKEN[name])
+    code, out, err = grinder("list", "--json", *options, "--set", "plugins.warm_up.enabled=true")
+    states = {row["name"]: row["state"] for row in json.loads(out)}
+    assert (code, err, states["warm_up"]) == (0, "", "enabled")
+    assert states["acme"] in {"refused", "failed"}
+    _, out, _ = grinder("list", *options)
+    assert all(line.isprintable() for line in out.splitlines())
+    code, out, err = grinder("show", *options, "acme")
+    assert (code, out) == (2, "")
+    assert err.startswith("error: plugin 'acme': ")
+
+
+def test_what_interrupts_a_run_is_named(folder, tmp_path, capsys):
+    options = write(folder, "acme", GATE.replace("return Allow()", "raise KeyboardInterrupt"))
+    options += ["--set", "plugins.acme.must=1", "--set", "plugins.warm_up.enabled=false"]
+    code = invoke(["run", "--duration", "2s", "--out", str(tmp_path / "out"), *options])
+    assert code == 130
+    assert "interrupted in pre_order_gate of plugin 'acme'" in capsys.readouterr().err

@@ -11,6 +11,8 @@ from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from grinder.decisions import (
     Abstain,
@@ -26,6 +28,7 @@ from grinder.decisions import (
     decision_record,
 )
 from grinder.evidence.recorder import canonical
+from grinder.gates.answers import is_plain, sound
 from grinder.gates.breaker import BreakerState
 from grinder.gates.chain import BoundGate, Chain, Evaluation, adapt
 from grinder.gates.stats import COUNT_NAMES, GateStats
@@ -339,6 +342,17 @@ def test_inputs_that_just_fit_are_recorded_and_one_character_or_input_more_is_a_
     record(result)
     fault = only(bound(answering(Allow({**inputs, "m": "n" * (4095 if len(inputs) < 64 else 1)})), on_error="allow"))
     assert (type(fault), fault.reason, fault.blocks) == (Fault, "INPUT_OVERSIZE", False)
+
+
+PARTS = st.one_of(
+    st.text(st.characters(), max_size=5000), st.floats(), st.integers(), st.decimals(), st.booleans(), st.none()
+)
+
+
+@given(st.dictionaries(st.text(st.characters(max_codepoint=0x100), max_size=100), PARTS, max_size=80))
+def test_what_passes_without_being_added_up_is_what_would_pass_if_it_were(inputs):
+    if is_plain(inputs):
+        assert sound(Allow(MappingProxyType(inputs)), frozenset(), None).inputs == inputs
 
 
 def recurse() -> Any:

@@ -134,15 +134,13 @@ def invoke(args: Sequence[str] | None = None) -> int:
     """Run a command and turn what it raises into a line on stderr and an exit code."""
     try:
         result = cli.main(args=list(args) if args is not None else None, prog_name="grinder", standalone_mode=False)
-    except click.exceptions.Abort:
+    except (click.exceptions.Abort, KeyboardInterrupt) as stop:
+        for note in getattr(stop.__cause__ or stop, "__notes__", ()):  # click makes an Abort of KeyboardInterrupt
+            click.echo(note, err=True)
         return 130
     except click.ClickException as error:
         show_click_error(error)
         return error.exit_code
-    except KeyboardInterrupt as stop:
-        for note in getattr(stop, "__notes__", ()):
-            click.echo(note, err=True)
-        return 130
     except BrokenPipeError:
         # The reader went away (for instance `| head`): point stdout elsewhere so that the flush at exit is quiet.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

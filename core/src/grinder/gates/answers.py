@@ -19,6 +19,12 @@ MOST: Final = 64
 ROOM: Final = 4096
 """Characters that the names and texts of an answer's inputs may have in all: records are written for every order."""
 
+BRIEF: Final = ROOM // MOST // 2
+"""Characters of a name or text that need not be added up."""
+
+NAMES: Final = 4096
+"""Names of inputs that are kept as known to be brief: more than gates have, and all that one can fill up."""
+
 SHOWN: Final = 80
 """Characters of a plugin's value that a message shows."""
 
@@ -42,17 +48,33 @@ def _short(value: int) -> bool:
     return value.bit_length() <= BITS
 
 
+def _brief(text: str) -> bool:
+    return len(text) <= BRIEF and text.isascii()
+
+
+def _named(name: str) -> bool:
+    """Whether a name can be recorded as it is; it is then known, while there is room for it."""
+    if len(_NAMES) == NAMES or not _brief(name):
+        return False
+    _NAMES.add(name)
+    return True
+
+
 def _plain_decimal(value: Decimal) -> bool:
     return value.is_finite() and value.__sizeof__() <= _SMALL
 
 
 _FITS: Final[Mapping[type, Callable[[Any], bool]]] = {
+    str: _brief,
     int: _short,
     Decimal: _plain_decimal,
     bool: _always,
     NoneType: _always,
 }
-"""Whether a value of exactly that type can be recorded as it is; ``is_plain`` looks at floats and texts itself."""
+"""Whether a value of exactly that type can be recorded as it is; ``is_plain`` looks at floats itself."""
+
+
+_NAMES: Final[set[str]] = set()
 
 
 class UnsoundError(Exception):
@@ -64,27 +86,23 @@ class UnsoundError(Exception):
 
 
 def is_plain(inputs: Inputs) -> bool:
-    """Whether inputs can be recorded as they are: a dict of ASCII names to finite numbers, ASCII text, bool or None.
+    """Whether inputs can be recorded as they are: a dict of brief ASCII names to finite numbers, text, bool or None.
 
-    Not so either are more than fit: see ``MOST`` and ``ROOM``.
+    It is asked for every gate and order, so what it lets through is within ``MOST`` and ``ROOM`` without being added
+    up; of longer names and texts ``sound`` decides.
     """
     if type(inputs) is not dict or len(inputs) > MOST:
         return False
-    room = ROOM
-    for key, value in inputs.items():
-        if type(key) is not str or not key.isascii():
+    for key in inputs:
+        if type(key) is not str or (key not in _NAMES and not _named(key)):
             return False
-        room -= len(key)
+        value = inputs[key]
         if type(value) is float:
             if not isfinite(value):
                 return False
-        elif type(value) is str:
-            if not value.isascii():
-                return False
-            room -= len(value)
         elif not _FITS.get(type(value), _never)(value):
             return False
-    return room >= 0
+    return True
 
 
 def sound(answer: Any, reasons: frozenset[str], wanted: Decimal | None) -> Verdict:
@@ -142,7 +160,7 @@ def _plain_inputs(inputs: Mapping[object, object]) -> dict[str, Input]:
             )
         if isinstance(known, float | Decimal) and not Decimal(known).is_finite():
             raise UnsoundError(f"input {name} is {known}", "INPUT_NONFINITE")
-        room -= len(name) + (len(str(known)) if isinstance(known, str | Decimal) else 0)
+        room -= len(name) + _length(known)
         if room < 0 or len(plain) == MOST:
             raise UnsoundError(
                 f"inputs are more than fit in a record at {_shown(name)}: at most {MOST}, their names and texts at "
@@ -151,6 +169,13 @@ def _plain_inputs(inputs: Mapping[object, object]) -> dict[str, Input]:
             )
         plain[name] = known
     return plain
+
+
+def _length(value: Input) -> int:
+    """Characters that count; an ordinary number has too few to matter."""
+    if isinstance(value, Decimal):
+        return 0 if _plain_decimal(value) else len(str(value))
+    return len(value) if isinstance(value, str) else 0
 
 
 _UNFIT: Final[Any] = object()
