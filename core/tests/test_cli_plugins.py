@@ -345,7 +345,7 @@ def test_install_without_arguments_is_a_usage_error(grinder):
 BROKEN = {
     "raises": "class E(BaseException): ...\nraise E('boo')",
     "unreadable": "class E(Exception):\n    def __str__(self): raise SystemExit\nraise E",
-    "endless": "GRINDER_API = '>=' + '9' * 5000\n" + GATE.replace("GRINDER_API = ", "OTHER = "),
+    "endless": GATE + "\nGRINDER_API = '>=' + '9' * 5000\n",
     "getattr": GATE + "\ndef __getattr__(name): raise SystemExit(name)\n",
     "steers": "raise RuntimeError('\\x1b[2J\\u202e')",
 }
