@@ -43,6 +43,7 @@ CORE_REASONS: Mapping[str, str] = {
     "IN_FLIGHT_CAP": "Too many orders without an answer (engine.max_in_flight).",
     "DECISION_EXPIRED": "The decision waited longer than engine.decision_ttl_ms before it could be sent.",
     "JOURNAL_UNAVAILABLE": "The journal cannot be written; orders that add risk are blocked.",
+    "CALL_INTERRUPTED": "An exception interrupted a call of a gatekeeper; no new risk until it is opened again.",
     "EVIDENCE_UNAVAILABLE": "Records cannot be written; orders that add risk are blocked when live.",
 }
 

@@ -101,6 +101,7 @@ class Booking:
                 cause=why,
             )
             _check_order(fill, order)
+            post.begin()
             post.last_fill_ns[symbol] = max(post.last_fill_ns.get(symbol, 0), fill.exchange_ns)
             post.settle(Filled(fill))
             return True

@@ -65,15 +65,14 @@ class Books:
         Raises:
             FillError: its numbers make no sense.
         """
-        if self.ledger.apply(fill):
-            self.follow(self._accounts[fill.route], fill)
+        if self.ledger.takes(fill):
             self._journal.fill(fill, advance=False)
-            self.new_fills.append(fill)
+            self.enter(self._accounts[fill.route], fill)
 
-    def enter(self, fill: Fill) -> bool:
-        """Book an execution. False when it is known, or its numbers make no sense: then a person has to look."""
+    def takes(self, fill: Fill) -> bool:
+        """Whether to book an execution: it is new, and its numbers make sense; if they do not, a person has to look."""
         try:
-            new = self.ledger.apply(fill)
+            new = self.ledger.takes(fill)
         except FillError as error:  # set aside: the books are whole without it
             self._tally.quarantined_fills += 1
             self._set_aside("FILL_QUARANTINED", fill.symbol, error)
@@ -82,9 +81,11 @@ class Books:
             self._tally.duplicate_fills += 1
         return new
 
-    def follow(self, account: Account, fill: Fill) -> None:
-        """Bring the account in line with an execution that has been booked."""
+    def enter(self, account: Account, fill: Fill) -> None:
+        """Book an execution that the journal holds."""
+        self.ledger.restore(fill)
         self._book_leg(account, fill.venue, fill.account, fill.symbol, fill.position_side)
+        self.new_fills.append(fill)
 
     def unexpected(self, fill: Fill) -> None:
         """A fill of an order that we hold for final, or of the venue's own making (liquidation, deleveraging).
@@ -100,13 +101,14 @@ class Books:
     def pay(self, account: Account, payment: Payment) -> None:
         """Book a payment, unless it is known."""
         try:
-            if not self.ledger.pay(payment):
+            if not self.ledger.takes_payment(payment):
                 return
         except FillError as error:
             self._set_aside("PAYMENT_QUARANTINED", payment.symbol, error)
             return
-        self._book_leg(account, payment.venue, payment.account, payment.symbol, payment.position_side)
         self._journal.payment(payment)
+        self.ledger.restore_payment(payment)
+        self._book_leg(account, payment.venue, payment.account, payment.symbol, payment.position_side)
         self.new_payments.append(payment)
 
     def _set_aside(self, event: str, symbol: str, error: FillError) -> None:

@@ -153,18 +153,22 @@ class Changes:
         self._keep(whole)
         self._amended(whole, filled, filled, order.price)
 
-    def triggered(self, venue: Venue, update: Triggered) -> None:
-        """A conditional order became a plain one; it was accepted before, and counted at its worst case since."""
+    def triggered(self, venue: Venue, update: Triggered) -> OpenOrder | None:
+        """A conditional order became a plain one; it was accepted before, and counted at its worst case since.
+
+        The order as it is now, when that changed it.
+        """
         order = venue.desk.account.by_client(update.client_id)
         if order is None or order.trigger is None:
-            return
-        fired = msgspec.structs.replace(order, trigger=None)
-        venue.desk.account.put(fired)
+            return None
         filled = order.qty - order.remaining
         told = update.venue_order_id
         self._journal.order_event(
             order.client_id, TRIGGERED, self._clock.now_ns(), order.state, filled, venue_order_id=told
         )
+        fired = msgspec.structs.replace(order, trigger=None)
+        venue.desk.account.put(fired)
+        return fired
 
     def _amended(
         self, order: OpenOrder, filled: Decimal, qty: Decimal, price: Decimal | None, request_id: str = ""

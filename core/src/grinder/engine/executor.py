@@ -174,8 +174,12 @@ class Executor:
 
     def _write(self, ruling: Ruling) -> tuple[Ruling, bytes]:
         intent = ruling.decision.intent
-        record = canonical(decision_record(ruling.decision))
-        self.journal.record_decision(intent.intent_id, ruling.decision.now_ns, record, self._order_record(ruling))
+        try:
+            record = canonical(decision_record(ruling.decision))
+            self.journal.record_decision(intent.intent_id, ruling.decision.now_ns, record, self._order_record(ruling))
+        except Exception:
+            self._withdraw(ruling)
+            raise
         return ruling, record
 
     def _order_record(self, ruling: Ruling) -> OrderRecord | None:

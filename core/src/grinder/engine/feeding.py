@@ -138,6 +138,7 @@ class Feeding:
             self._fold(MarkPrice(symbol, local, local, figure, figure, "0", 0), now)
 
     def _fold(self, event: MarketEvent, now: int) -> None:
+        self._post.begin()
         self._post.market.apply(event)
         self._post.rest(now)
 

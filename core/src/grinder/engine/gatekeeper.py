@@ -14,6 +14,7 @@ from grinder.clock import Clock, LiveClock, measure_ns
 from grinder.decisions import Decision
 from grinder.engine.booking import Booking
 from grinder.engine.closing import run_facts, summarise
+from grinder.engine.door import ClosedError
 from grinder.engine.feeding import Feeding
 from grinder.engine.instance import as_instruments, as_overrides, as_path, check_clock, log_fault, open_post
 from grinder.engine.numbers import Number, text
@@ -21,6 +22,7 @@ from grinder.engine.plugins import Hosted, load_gates
 from grinder.engine.post import Post
 from grinder.engine.reporting import Reporting
 from grinder.engine.statement import settle, statement
+from grinder.errors import CallError
 from grinder.exchange import VenueOrder, VenuePosition
 from grinder.instruments import Instrument
 from grinder.log import program_logger
@@ -45,6 +47,7 @@ class GatekeeperStatus(msgspec.Struct, frozen=True, kw_only=True):
         blocked: decisions since the journal began.
         dropped: decisions since the journal began.
         records_error: why records wait or are lost; empty when all is well.
+        reopen: why it has to be closed and opened again, as after a call that an exception interrupted; else empty.
         plugins: what plugins that are not well say of themselves.
     """
 
@@ -59,6 +62,7 @@ class GatekeeperStatus(msgspec.Struct, frozen=True, kw_only=True):
     blocked: int
     dropped: int
     records_error: str
+    reopen: str
     plugins: Mapping[str, str]
 
 
@@ -136,7 +140,9 @@ class Gatekeeper(Feeding, Reporting, Booking):
         post = self._post
         with post.door:
             post.tick()
-            decision = post.executor.decide(self._aimed(order))
+            aimed = self._aimed(order)
+            post.begin()
+            decision = post.executor.decide(aimed)
             post.rest(decision.now_ns)
             return decision
 
@@ -168,7 +174,9 @@ class Gatekeeper(Feeding, Reporting, Booking):
         with post.door:
             now = post.tick()
             said = statement(post, balance, positions, open_orders)
-            return settle(post, said, text("adopt", adopt), now)
+            reason = text("adopt", adopt)
+            post.begin()
+            return settle(post, said, reason, now)
 
     def halt(self, reason: str, *, reduce_only: bool = False) -> None:
         """Let nothing but cancels through (``reduce_only``: what reduces, too) until ``resume``; restarts keep it.
@@ -222,6 +230,7 @@ class Gatekeeper(Feeding, Reporting, Booking):
                 blocked=outcomes["blocked"],
                 dropped=outcomes["dropped"],
                 records_error=post.parts.recorder.error,
+                reopen=post.reopen,
                 plugins={name: said for name, said in self._loaded.host.health().items() if said},
             )
 
@@ -230,19 +239,20 @@ class Gatekeeper(Feeding, Reporting, Booking):
 
         A second call does nothing; one that another thread makes meanwhile waits until all is done.
 
+        After a call that was interrupted it writes what that call left; a close that was interrupted is called again.
+
         Raises:
             StateError: something could not be written; the directory is given back all the same.
         """
         post = self._post
-        if not post.door.shut():
-            return
-        with contextlib.ExitStack() as leaving:
-            leaving.push(post.door)
-            leaving.enter_context(post.closing)
-            post.tick()
-            post.parts.markouts.close()
-            post.parts.recorder.close()
-            self._summarise()
+        with contextlib.suppress(ClosedError), post.door:
+            post.begin()
+            try:
+                with post.closing:
+                    self._finish()
+            finally:
+                post.executor.journal.close()
+                post.door.closed = True
 
     def __enter__(self) -> Self:
         """The gatekeeper itself; it is closed at the end."""
@@ -264,15 +274,23 @@ class Gatekeeper(Feeding, Reporting, Booking):
         with post.door:
             post.tick()
             reason = text("reason", reason, empty=False)
+            post.begin()
             post.executor.path.trading_state = state
             post.executor.settlement.save_states()
             post.executor.journal.put_state("trading_reason", reason)
             post.log.warning("TRADING_STATE", state=state.value, reason=reason)
             post.settle()
 
+    def _finish(self) -> None:
+        with contextlib.suppress(CallError):  # a clock that says no time keeps nobody from closing
+            self._post.tick()
+        self._post.parts.markouts.close()
+        self._post.parts.recorder.close()
+        self._summarise()
+
     def _summarise(self) -> None:
         post, parts = self._post, self._post.parts
-        now = post.clock.now_ns()
+        now = post.market.now_ns
         summarise(
             run_facts(self._loaded, parts, now, self._seed),
             executor=post.executor,

@@ -8,7 +8,8 @@ from typing import Final
 from grinder.evidence.markouts import Markouts
 from grinder.market.state import MarketState
 
-_EVERY_NS: Final = 100_000_000
+EVERY_NS: Final = 100_000_000
+"""Time between two looks."""
 
 
 class Marking:
@@ -28,6 +29,6 @@ class Marking:
 
     def look(self, now_ns: int) -> None:
         """Hand over every symbol's mid price; call it when ``due_ns`` has come."""
-        self.due_ns = now_ns + _EVERY_NS
+        self.due_ns = now_ns + EVERY_NS
         for symbol in self._symbols:
             self._markouts.advance(now_ns, symbol, self._market.view(symbol).mid)

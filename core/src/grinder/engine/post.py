@@ -12,7 +12,7 @@ from grinder.engine.assembly import Assembly
 from grinder.engine.door import Door
 from grinder.engine.executor import Executor
 from grinder.engine.foreign import OtherKey
-from grinder.engine.marking import Marking
+from grinder.engine.marking import EVERY_NS, Marking
 from grinder.engine.outside import Outside
 from grinder.engine.settlement import Venue
 from grinder.errors import CallError, StateError
@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 
 FLUSH_NS: Final = 1_000_000_000
 """Time between two hand-overs of records to the operating system."""
+LATEST_NS: Final = 1 << 62
+"""No clock is that late."""
+INTERRUPTED: Final = "CALL_INTERRUPTED"
+REOPEN: Final = (
+    "an exception interrupted a call in the middle, so what is held in memory may differ from the journal, which is "
+    "right: close this gatekeeper and open it again"
+)
 BEGAN: Final = "books_began_ns"
 """Key under which the journal keeps when the books began with what the venue stated."""
 
@@ -40,6 +47,7 @@ class Post:
         balance: as stated before positions were; else None.
         began_ns: when the books began with the venue's first statement; 0 before.
         last_fill_ns: venue time of the latest fill by symbol.
+        reopen: why the gatekeeper has to be closed and opened again; empty when it has not.
     """
 
     def __init__(
@@ -61,6 +69,7 @@ class Post:
         self.market = parts.market
         self.first_ns = 0
         self.synced = False
+        self.reopen = ""
         self.balance: Decimal | None = None
         self.venue_ids: dict[tuple[str, str], str] = {}
         self.others: dict[OtherKey, str] = {}
@@ -88,18 +97,38 @@ class Post:
         return exchange.venue, exchange.account
 
     def tick(self) -> int:
-        """The time of this call, which everything in it sees."""
+        """The time of this call, which everything in it sees.
+
+        Raises:
+            CallError: the program's clock says no time.
+        """
         now = self.clock.now_ns()
+        if type(now) is not int or not 0 <= now < LATEST_NS:
+            raise CallError(f"the clock said {now!r:.60}, must be nanoseconds since 1970 as an int; nothing was done")
+        if self.door.broken:
+            self._mistrust()
         self.market.now_ns = now
         if not self.first_ns:
             self.first_ns = self.parts.runtime.started_ns = now
         return now
 
+    def begin(self) -> None:
+        """The call has read its arguments and begins to change things."""
+        self.door.changing = True
+
+    def _mistrust(self) -> None:
+        """Memory may differ from the journal: no new risk until the journal has been read again."""
+        path = self.executor.path
+        if not self.reopen:
+            self.reopen = REOPEN
+            self.log.error(INTERRUPTED, error=REOPEN)
+        path.unavailable = INTERRUPTED
+
     def rest(self, now: int) -> None:
-        """What is due from time to time: records on disk, mids for markouts."""
-        if now >= self._marking.due_ns:
+        """What is due from time to time: records on disk, mids for markouts. A clock that went back delays neither."""
+        if not self._marking.due_ns - EVERY_NS <= now < self._marking.due_ns:
             self._marking.look(now)
-        if now >= self._flush_at:
+        if not self._flush_at - FLUSH_NS <= now < self._flush_at:
             self._flush_at = now + FLUSH_NS
             self.parts.recorder.flush()
             self.parts.markouts.flush()
@@ -111,6 +140,7 @@ class Post:
         Raises:
             StateError: it has been applied and could not be made durable; it is kept in memory.
         """
+        self.begin()
         durable = self.executor.settle(self.venue, updates)
         self.rest(self.clock.now_ns())
         if not durable:

@@ -47,6 +47,7 @@ class Reporting:
             post.tick()
             order = post.order(client_id)
             if order.state is OrderState.INTENT:
+                post.begin()
                 post.account.put(moved(order, OrderState.SENT, order.remaining))
 
     def abandoned(self, client_id: str) -> None:
@@ -56,6 +57,7 @@ class Reporting:
             post.tick()
             client_id = text("client_id", client_id)
             changes = post.executor.settlement.changes
+            post.begin()
             if changes.pending(client_id):
                 changes.over(post.account, client_id, "abandoned by the program")
                 post.settle()
@@ -188,6 +190,7 @@ class Reporting:
         post = self._post
         with post.door:
             now = post.tick()
+            post.begin()
             orders = tuple(order for order in post.account.working() if post.doubtful(order))
             for order in orders:
                 post.executor.settlement.doubts.add(order.client_id, order.symbol, now)

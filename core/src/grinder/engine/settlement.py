@@ -67,6 +67,9 @@ class Venue(msgspec.Struct):
 class Settlement:
     """Keeps accounts, ledger and journal in step with what the venues say.
 
+    The journal's next transaction comes first, then memory: where an exception comes between them, what was not told
+    to the journal was not taken in at all, and is taken in when it is said again.
+
     Args:
         venues: the paper exchange, and the real one where there is one.
         quote: the quote asset of a symbol; fees in other assets are kept but not netted with PnL.
@@ -124,7 +127,7 @@ class Settlement:
         self._order_memory = order_memory
         self._log = log
         self._ended: OrderedDict[str, OpenOrder] = OrderedDict()
-        self._apply: Mapping[type, Callable[[Venue, Any], None]] = {
+        self._apply: Mapping[type, Callable[[Venue, Any], object]] = {
             Accepted: self._accepted,
             Rejected: self._rejected,
             Unknown: self._unknown,
@@ -201,12 +204,12 @@ class Settlement:
     def _settle(
         self, order: OpenOrder, state: OrderState, event: str, detail: str = "", venue_order_id: str = ""
     ) -> None:
-        self._keep(moved(order, state, order.remaining))
         filled = order.qty - order.remaining
         now = self._clock.now_ns()
         self._journal.order_event(
             order.client_id, event, now, state, filled, venue_order_id=venue_order_id, detail=detail
         )
+        self._keep(moved(order, state, order.remaining))
 
     def _keep(self, order: OpenOrder) -> None:
         """Where an order is found from now on: among the working ones, or among the latest final ones."""
@@ -255,7 +258,7 @@ class Settlement:
 
     def _filled(self, venue: Venue, update: Filled) -> None:
         fill = update.fill
-        if not self.books.enter(fill):
+        if not self.books.takes(fill):
             return
         order = venue.desk.account.by_client(fill.client_id)
         if order is None:
@@ -266,13 +269,13 @@ class Settlement:
         if order is not None:
             remaining = order.remaining - fill.qty
             state = next_state(order.state, order.qty - remaining, order.qty, OrderEvent.FILL)
-            self._keep(moved(order, state, remaining))
-            self._count_fill(venue.exchange.venue, order, state)
             filled = order.qty - remaining
-        self.books.follow(venue.desk.account, fill)
         self._journal.fill(fill, state=state, filled_qty=filled)
+        self.books.enter(venue.desk.account, fill)
+        if order is not None and state is not None:
+            self._keep(moved(order, state, order.remaining - fill.qty))
+            self._count_fill(venue.exchange.venue, order, state)
         self._tally.fills.add("sim", fill.side, fill.maker, fill.price * fill.qty, fill.fee)
-        self.books.new_fills.append(fill)
 
     def _count_fill(self, venue: str, order: OpenOrder, state: OrderState) -> None:
         if order.qty == order.remaining:
@@ -294,6 +297,9 @@ class Settlement:
         if update.filled_qty > order.qty - order.remaining:  # stay in doubt until the missing fills come
             self.doubts.add(order.client_id, order.symbol, self._clock.now_ns())
             return
+        if update.waits is False:  # we missed that its trigger came
+            told = Triggered(order.client_id, update.venue_order_id, self._clock.now_ns())
+            order = self.changes.triggered(venue, told) or order
         if update.state is OrderState.FILLED:
             self.changes.filled_whole(order)
         elif update.qty is not None and not update.state.final:

@@ -122,8 +122,8 @@ def _know(post: Post, said: Statement, now: int) -> None:
     if said.positions is not None:
         post.synced = True
         if not post.began_ns:
-            post.began_ns = now
             post.executor.journal.put_state(BEGAN, now)
+            post.began_ns = now
     if said.balance is not None:
         post.balance = said.balance
     if post.synced and post.balance is not None:

@@ -165,10 +165,20 @@ class Ledger:
         Raises:
             FillError: quantity, price, fee or time make no sense; nothing was changed.
         """
+        new = self.takes(fill)
+        if new:
+            self.restore(fill)
+        return new
+
+    def takes(self, fill: Fill) -> bool:
+        """Whether ``apply`` would book a fill: it is new, and makes sense. Changes nothing.
+
+        Raises:
+            FillError: quantity, price, fee or time make no sense.
+        """
         if self.knows(fill_key(fill)):
             return False
         _check(fill)
-        self.restore(fill)
         return True
 
     def knows(self, key: FillKey) -> bool:
@@ -176,7 +186,7 @@ class Ledger:
         return key in self._seen or (self._forgot and self._is_known is not None and self._is_known(key))
 
     def restore(self, fill: Fill) -> None:
-        """Book a fill that the journal holds, without asking whether it is known: for rebuilding only."""
+        """Book a fill that the journal holds, without asking whether it is known."""
         self._keep(fill_key(fill))
         side = fill.position_side
         if side not in self._sides:
@@ -200,6 +210,17 @@ class Ledger:
         Raises:
             FillError: its amount or time make no sense; nothing was changed.
         """
+        new = self.takes_payment(payment)
+        if new:
+            self.restore_payment(payment)
+        return new
+
+    def takes_payment(self, payment: Payment) -> bool:
+        """Whether ``pay`` would book a payment: it is new, and makes sense. Changes nothing.
+
+        Raises:
+            FillError: its amount or time make no sense.
+        """
         key = payment_key(payment)
         if key in self._paid or (self._forgot_paid and self._is_paid is not None and self._is_paid(key)):
             return False
@@ -207,11 +228,10 @@ class Ledger:
             what = f"{payment.kind} {payment.amount} {payment.asset} on {payment.symbol} at {payment.at_ns} ns"
             raise FillError(f"payment {payment.payment_id!r} of {payment.venue} cannot be booked: amount or time is "
                             f"out of range ({what})")  # fmt: skip
-        self.restore_payment(payment)
         return True
 
     def restore_payment(self, payment: Payment) -> None:
-        """Book a payment that the journal holds, without asking whether it is known: for rebuilding only."""
+        """Book a payment that the journal holds, without asking whether it is known."""
         self._paid[payment_key(payment)] = None
         if self._is_paid is not None and len(self._paid) > max(self._remember, 1):
             self._paid.popitem(last=False)

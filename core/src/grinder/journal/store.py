@@ -334,17 +334,21 @@ class Journal(Reader):
             return archive.move(db, self.directory, before_ns, keep, self._committing)
 
     def close(self) -> None:
-        """Commit what is left, and give the data directory back.
+        """Commit what is left, and give the data directory back. A second call does nothing.
 
         Raises:
             JournalUnavailable: what is left could not be written, and is lost; the directory is given back all the
                 same.
         """
+        if self._lock.closed:
+            return
         try:
             self.commit()
         finally:
             self._release()
 
     def _release(self) -> None:
-        super().close()
-        self._lock.close()
+        try:
+            super().close()
+        finally:
+            self._lock.close()
