@@ -16,6 +16,7 @@ import msgspec
 import pytest
 
 from grinder.errors import StateError
+from grinder.journal import store
 from grinder.journal.identity import client_order_id, is_tag
 from grinder.journal.ledger import Ledger, fill_key
 from grinder.journal.lookup import Lookup
@@ -600,3 +601,29 @@ def test_without_room_for_an_index_orders_are_found_all_the_same(journal, monkey
     monkeypatch.setattr(Lookup, "catch_up", full)
     journal.index()
     assert journal.order(order.client_id).intent_id == "i1"
+
+
+@pytest.mark.parametrize("how", ["delete", "move", "replace"])
+def test_a_journal_that_was_taken_away_is_not_written(tmp_path, monkeypatch, how):
+    monkeypatch.setattr(store, "LOOK_NS", 0)
+    journal = Journal.open(tmp_path / "data", sync="process", tag=TAG)
+    place(journal, "i1")
+    journal.commit()
+    aside = journal.path.with_name("aside")
+    journal.path.rename(aside)
+    if how == "delete":
+        aside.unlink()
+    elif how == "replace":
+        journal.path.touch()
+    place(journal, "i2")
+    with pytest.raises(JournalUnavailable, match="was deleted, moved or replaced"):
+        journal.commit()
+    assert journal.pending == 1
+    if how == "move":
+        aside.rename(journal.path)
+        journal.commit()
+        assert journal.order(client_order_id(TAG, "i2")) is not None
+    else:
+        with pytest.raises(JournalUnavailable):
+            journal.close()
+    journal.close()

@@ -272,3 +272,11 @@ def test_tickers_kept_for_checks_are_bounded(market):
     for at in range(10_000):
         market.top(T0 + at, 200 + at)
     assert len(market.state.view(BTC).tickers) == 4096
+
+
+def test_data_of_the_future_is_stale(market):
+    state = market.state
+    state.now_ns = T0 - 5 * S
+    assert state.fault(BTC) == ""
+    state.now_ns -= 1
+    assert state.fault(BTC) == "MARKET_STALE"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sqlite3
 import threading
 from decimal import Decimal, getcontext, localcontext
 
+import msgspec
 import pytest
 
 from grinder import (
@@ -32,6 +34,7 @@ from grinder import (
     VenuePosition,
 )
 from grinder.evidence.summary import read_summary
+from grinder.journal import store
 from grinder.journal.reading import Reader
 
 SYMBOL = "BTCUSDT"
@@ -659,3 +662,81 @@ def test_closing_leaves_a_summary(desk, place):
     desk.close()
     summary = read_summary(desk.folder)
     assert (summary.intents, summary.decisions.allowed) == (1, 1)
+
+
+def test_without_its_directory_new_risk_is_blocked_and_what_reduces_passes(desk, place, monkeypatch):
+    monkeypatch.setattr(store, "LOOK_NS", 0)
+    keeper = desk.open()
+    fill(keeper, keeper.check(place.buy()))
+    shutil.rmtree(desk.folder)
+    assert keeper.check(place.buy()).reason == "JOURNAL_UNAVAILABLE"
+    assert keeper.status().blocked_by == "JOURNAL_UNAVAILABLE"
+    assert keeper.check(place.sell()).allowed
+    with pytest.raises((StateError, OSError)):
+        keeper.close()
+    desk.keeper = None
+
+
+@pytest.mark.parametrize("field", ["symbol", "origin", "target"])
+def test_half_a_surrogate_pair_is_a_decision_and_leaves_nothing(desk, place, field):
+    keeper = desk.open()
+    decision = keeper.check(msgspec.structs.replace(place.buy(), **{field: "\ud800"}))
+    assert (decision.outcome, decision.reason) == (Outcome.DROPPED, "ORDER_INVALID")
+    assert field in decision.detail
+    assert keeper.open_orders() == ()
+    assert keeper.check(msgspec.structs.replace(place.buy(), origin="grün")).allowed
+
+
+def test_an_order_that_cannot_be_written_counts_no_longer(desk, place, monkeypatch):
+    keeper = desk.open()
+
+    def broken(*_, **__):
+        raise UnicodeError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(keeper._post.executor.journal, "record_decision", broken)
+        with pytest.raises(UnicodeError):
+            keeper.check(place.buy())
+    assert keeper.open_orders() == ()
+    assert keeper.check(place.buy()).reason == "CALL_INTERRUPTED"
+
+
+@pytest.mark.parametrize("wrong", ["now", None, 1.5, -5, 10**30, True])
+def test_a_clock_that_says_no_time_is_refused_and_the_gatekeeper_goes_on(desk, place, wrong):
+    class Broken(LiveClock):
+        said = None
+
+        def now_ns(self):
+            return super().now_ns() if self.said is None else self.said[0]
+
+    desk.clock = clock = Broken()
+    keeper = desk.open(ready=False)
+    keeper.sync(balance=10_000, positions=[])
+    clock.said = [wrong]
+    with pytest.raises(CallError, match="the clock said"):
+        keeper.check(place.buy())
+    clock.said = None
+    keeper.quote(SYMBOL, 60000, 5, 60000.1, 5)
+    assert keeper.check(place.buy()).allowed
+    clock.said = [wrong]
+    keeper.close()
+
+
+def test_a_clock_that_goes_back_makes_no_old_data_fresh(desk, place):
+    class Stepping:
+        now = 1_700_000_000_000_000_000
+
+        def now_ns(self):
+            return self.now
+
+    hour = 3600 * 10**9
+    desk.clock = clock = Stepping()
+    keeper = desk.open(ready=False)
+    keeper.sync(balance=10_000, positions=[])
+    keeper.quote(SYMBOL, 60000, 5, 60000.1, 5)
+    clock.now -= hour
+    for step in (0, hour // 2):
+        clock.now += step
+        assert keeper.status().market[SYMBOL] == "MARKET_STALE"
+    keeper.quote(SYMBOL, 60000, 5, 60000.1, 5)
+    assert SYMBOL not in keeper.status().market

@@ -50,14 +50,7 @@ class Interrupt:
 def on_another_thread(call):
     """The result, or a failure when the call hangs."""
     results = []
-
-    def run():
-        try:
-            results.append(call())
-        except Exception as error:
-            results.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
+    thread = threading.Thread(target=lambda: results.append(call()), daemon=True)
     thread.start()
     thread.join(10)
     assert not thread.is_alive(), "it waits for ever"

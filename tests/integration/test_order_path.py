@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from decimal import Decimal, getcontext
 
@@ -20,10 +21,12 @@ from grinder import (
     Rejected,
     Risk,
     Side,
+    StateError,
     TimeInForce,
     TradingState,
     Unknown,
 )
+from grinder.journal import store
 
 SYMBOL = "BTCUSDT"
 
@@ -559,3 +562,29 @@ def test_an_order_whose_decisions_always_wait_too_long_is_refused_in_the_end(ben
     assert outcomes == [("allowed", "OK")] * 4 + [("blocked", "DECISION_EXPIRED")] * 2
     assert [order.intent.side for order in bench.venue.sent] == [Side.SELL]
     assert bench.session._account.worst_case(SYMBOL, Side.BUY) == 0
+
+
+def test_a_fill_beyond_its_order_counts_and_the_symbol_only_reduces(bench, place):
+    def cumulative(order):  # the classic mistake: what was filled so far, in place of each trade
+        bench.venue.updates.append(bench.venue.fill(order, "t1", "0.006"))
+        bench.venue.updates.append(bench.venue.fill(order, "t2", "0.010"))
+
+    bench.venue.on_submit = cumulative
+    summary = bench.run(at(1, place.buy()))
+    assert summary.positions[0].qty == Decimal("0.016")
+    assert bench.session._path.symbol_states[SYMBOL] is TradingState.REDUCE_ONLY
+    assert bench.session._executor.tally.fills_beyond_order == 1
+    assert bench.session.exit_code == 1
+
+
+def test_a_run_whose_directory_is_deleted_takes_no_new_risk(bench, place, monkeypatch):
+    monkeypatch.setattr(store, "LOOK_NS", 0)
+
+    def step(second, _):
+        if second == 3:
+            shutil.rmtree(bench.out)
+        return [place.buy()]
+
+    with pytest.raises(StateError, match="was deleted, moved or replaced"):
+        bench.run(step)
+    assert len(bench.venue.sent) == 2, "those before the third second"

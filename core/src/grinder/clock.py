@@ -37,7 +37,7 @@ class ManualClock:
         return self._now
 
     def set(self, now_ns: int) -> None:
-        """Move to a time; moving back is ignored, since event time never runs back."""
+        """Move to a time; an earlier one is ignored without a word, since event time never runs back."""
         if now_ns > self._now:  # noqa: PLR1730 - once per market event: max() would cost a call
             self._now = now_ns
 

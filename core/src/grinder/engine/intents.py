@@ -41,6 +41,8 @@ def examined(proposal: object) -> tuple[OrderIntent, str]:
         value = getattr(proposal, name)
         if type(value) not in kinds:
             problems.append(f"{name} was {type(value).__name__}, must be {kinds[0].__name__}")
+        elif type(value) is str and not _writable(value):
+            problems.append(f"{name} holds half a surrogate pair, which no record can hold: {value!a:.60}")
         elif type(value) is Decimal and _absurd(value):
             problems.append(f"{name} {value:E} is out of all proportion")
         elif type(value) is Trigger and (wrong := _wrong_trigger(value)):
@@ -62,11 +64,22 @@ def _ordinary(p: Any) -> bool:
         and type(p.position_side) is PositionSide
         and type(p.target) is str
         and type(p.origin) is str
+        and p.symbol.isascii()
+        and p.target.isascii()
+        and p.origin.isascii()
         and p.trigger is None
         and p.notional is None
         and (p.qty is None or (type(p.qty) is Decimal and not _absurd(p.qty)))
         and (p.price is None or (type(p.price) is Decimal and not _absurd(p.price)))
     )
+
+
+def _writable(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _absurd(value: Decimal) -> bool:

@@ -276,7 +276,13 @@ class Session:
         if not self._loop.stopping:
             self._state.journal.mark_finished()
         tally = executor.tally
-        if tally.strategy_errors or tally.quarantined_fills or executor.recorder.lost or self._path.unavailable:
+        if (
+            tally.strategy_errors
+            or tally.quarantined_fills
+            or tally.fills_beyond_order
+            or executor.recorder.lost
+            or self._path.unavailable
+        ):
             self.exit_code = 1
         elif self._loop.stopped_by == signal.SIGINT:
             self.exit_code = INTERRUPTED

@@ -270,6 +270,8 @@ class Settlement:
             remaining = order.remaining - fill.qty
             state = next_state(order.state, order.qty - remaining, order.qty, OrderEvent.FILL)
             filled = order.qty - remaining
+            if remaining < 0:
+                self._beyond_order(fill, order)
         self._journal.fill(fill, state=state, filled_qty=filled)
         self.books.enter(venue.desk.account, fill)
         if order is not None and state is not None:
@@ -284,6 +286,13 @@ class Settlement:
             self._tally.order(venue, "filled")
         elif order.qty == order.remaining:
             self._tally.order(venue, "partially_filled")
+
+    def _beyond_order(self, fill: Fill, order: OpenOrder) -> None:
+        """More than was left of the order, as when what was filled so far is reported in place of each trade."""
+        self._tally.fills_beyond_order += 1
+        self.only_reduce(fill.symbol)
+        figures = {"qty": str(fill.qty), "left": str(order.remaining), "trading_state": "REDUCE_ONLY"}
+        self._log.error("FILL_BEYOND_ORDER", client_id=fill.client_id, symbol=fill.symbol, **figures)
 
     def _paid(self, venue: Venue, update: Paid) -> None:
         self.books.pay(venue.desk.account, update.payment)

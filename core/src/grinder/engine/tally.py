@@ -32,6 +32,7 @@ class Tally:
         self.filled_orders = 0
         self.duplicate_fills = 0
         self.quarantined_fills = 0
+        self.fills_beyond_order = 0
         self.strategy_errors = 0
         self.last_blocked = ""
         self.decision_ns = Pow2Histogram()

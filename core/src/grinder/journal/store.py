@@ -17,6 +17,7 @@ from typing import Any, Final, Self
 
 import msgspec
 
+from grinder.clock import measure_ns
 from grinder.errors import StateError
 from grinder.journal import archive, files
 from grinder.journal.files import NAME, Sync, damaged
@@ -40,6 +41,9 @@ from grinder.types import Fill, IntentKind, OrderState, Payment
 
 _BY_SEQ: Final = ("SELECT * FROM intents WHERE seq = ?", "SELECT * FROM order_events WHERE seq = ?")
 
+LOOK_NS: Final = 10_000_000
+"""Least time between two looks at whether the journal's file is still where it was."""
+
 
 class JournalUnavailable(StateError):  # noqa: N818 - named like its reason code, JOURNAL_UNAVAILABLE
     """The journal cannot be written now (disk full, read-only, locked). Nothing is lost: commit again later."""
@@ -60,8 +64,11 @@ class Journal(Reader):
         self._ended = False
         self._lookup: Lookup | None = None
         self._generation = super().generation
+        self._file = self.path.absolute()
+        self._look_at = 0
         with files.reading(self.path):
             (self._seq,) = db.execute(LAST_SEQ).fetchone()
+            self._inode = self._file.stat().st_ino
 
     @classmethod
     def open(cls, directory: Path, *, sync: Sync = "power", tag: str | None = None) -> Self:
@@ -254,6 +261,7 @@ class Journal(Reader):
                 return
             if self._ended:
                 raise StateError(f"{self.directory} holds a finished run: resume it, or choose another data directory")
+            self._look()
             execute = self._db.execute
             try:
                 execute("BEGIN IMMEDIATE")
@@ -266,6 +274,22 @@ class Journal(Reader):
                     raise self._unwritten(error) from error
                 raise
             del self._batch[:count]
+
+    def _look(self) -> None:
+        """Refuse to write to a file that was deleted, moved or replaced: SQLite would, and nobody would find it."""
+        now = measure_ns()
+        if now < self._look_at:
+            return
+        try:
+            here = self._file.stat().st_ino == self._inode
+        except (FileNotFoundError, NotADirectoryError):
+            here = False
+        if not here:
+            raise JournalUnavailable(
+                f"{self._file} was deleted, moved or replaced while it was open; {self.pending} rows are kept in "
+                "memory. Put the same file back, or stop, reconcile with the venue, and start with another data directory"
+            )
+        self._look_at = now + LOOK_NS
 
     def _roll_back(self) -> None:
         if self._db.in_transaction:

@@ -140,7 +140,8 @@ class MarketState:
             return fault
         if view.book.gap or not view.connected:
             return "MARKET_GAP"
-        return "MARKET_STALE" if self.now_ns - view.updated_ns > self._stale_ns else ""
+        # Data of the future is no fresher than data of the past: the clock went back, and hides how old it is.
+        return "" if -self._stale_ns <= self.now_ns - view.updated_ns <= self._stale_ns else "MARKET_STALE"
 
     def _add(self, event: MarketEvent) -> View:
         view = self._views[event.symbol] = View(event.symbol, self)
