@@ -287,7 +287,7 @@ class Journal(Reader):
         if not here:
             raise JournalUnavailable(
                 f"{self._file} was deleted, moved or replaced while it was open; {self.pending} rows are kept in "
-                "memory. Put the same file back, or stop, reconcile with the venue, and start with another data directory"
+                "memory. Put the same file back, or stop, reconcile with the venue, and start in another directory"
             )
         self._look_at = now + LOOK_NS
 
