@@ -44,6 +44,7 @@ from grinder.journal.ledger import Ledger
 from grinder.journal.orders import EVIDENCE, OrderEvent, next_state
 from grinder.journal.store import Journal
 from grinder.types import (
+    Fill,
     OpenOrder,
     OrderState,
     Route,
