@@ -91,20 +91,31 @@ def test_what_reduces_carries_the_flag_and_meets_no_gate(desk, place):
     assert decision.gates == ()
 
 
-def test_a_shrunk_order_is_to_be_sent_at_the_smaller_quantity(desk, tmp_path, place):
+@pytest.fixture
+def halved(desk, tmp_path):
+    """A gatekeeper with a gate that shrinks."""
     (tmp_path / "gates").mkdir(mode=0o700)
     (tmp_path / "gates" / "halver.py").write_text(HALVER)
-    keeper = desk.open(
+    return desk.open(
         overrides={
             "host.plugins_dir": tmp_path / "gates",
             "plugins.halver.enabled": True,
             "plugins.halver.mode": "enforce",
         }
     )
-    decision = keeper.check(place.buy("0.02"))
+
+
+def test_a_shrunk_order_is_to_be_sent_at_the_smaller_quantity(halved, place):
+    decision = halved.check(place.buy("0.02"))
     assert (decision.allowed, decision.qty) == (True, Decimal("0.01"))
-    (order,) = keeper.open_orders(SYMBOL)
+    (order,) = halved.open_orders(SYMBOL)
     assert order.qty == Decimal("0.01")
+
+
+def test_a_shrunk_conditional_order_is_measured_by_its_trigger_too(halved, place):
+    far = Decimal(90000)
+    decision = halved.check(place.buy("0.02", price=far, trigger=Trigger(TriggerKind.STOP, far)))
+    assert (decision.allowed, decision.qty) == (True, Decimal("0.01"))
 
 
 HALVER = """

@@ -11,7 +11,7 @@ from grinder.decisions import Outcome
 from grinder.engine import rules
 from grinder.engine.draft import Draft, Refusal
 from grinder.instruments import Instrument
-from grinder.types import Risk
+from grinder.types import OrderIntent, Risk
 
 
 def hold_to_rules(draft: Draft, reference: Callable[[str], Decimal]) -> Refusal | None:
@@ -22,14 +22,18 @@ def hold_to_rules(draft: Draft, reference: Callable[[str], Decimal]) -> Refusal 
     refusal = _bend_trigger(draft, draft.instrument) if draft.intent.trigger is not None else None
     if refusal is not None:
         return refusal
-    intent = draft.intent
-    at = intent.trigger.price if intent.trigger is not None else reference(intent.symbol)
-    ruled = rules.check(draft.instrument, intent.side, draft.qty, draft.price, at, reducing)
+    at = valued_at(draft.intent, reference)
+    ruled = rules.check(draft.instrument, draft.intent.side, draft.qty, draft.price, at, reducing)
     draft.qty, draft.price = ruled.qty, ruled.price
     draft.warnings += ruled.warnings
     if ruled.reason:
         return Refusal(Outcome.DROPPED, ruled.reason, "venue_rules", ruled.detail)
     return None
+
+
+def valued_at(intent: OrderIntent, reference: Callable[[str], Decimal]) -> Decimal:
+    """The price that an order is measured by: its trigger's, where it waits for one, since it trades near that."""
+    return intent.trigger.price if intent.trigger is not None else reference(intent.symbol)
 
 
 def _bend_trigger(draft: Draft, instrument: Instrument) -> Refusal | None:

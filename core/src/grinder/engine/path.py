@@ -21,7 +21,7 @@ from grinder.engine.arithmetic import plain_arithmetic
 from grinder.engine.conclusion import conclude
 from grinder.engine.draft import Desks, Draft, Policies, Refusal, Ruling
 from grinder.engine.faces import RuntimeFace
-from grinder.engine.holding import hold_to_rules
+from grinder.engine.holding import hold_to_rules, valued_at
 from grinder.engine.risk import risk_of
 from grinder.engine.routing import Routing
 from grinder.engine.runtime import Runtime
@@ -209,8 +209,8 @@ class OrderPath:
         assert instrument is not None and shrink is not None  # noqa: S101, PT018 - the caller has seen both
         qty = rules.floor_to(shrink, instrument.lot_size)
         draft.first = evaluation.answers
-        reference = self.reference(draft.intent.symbol)
-        ruled = rules.check(instrument, draft.intent.side, qty, draft.price, reference, reducing=False)
+        at = valued_at(draft.intent, self.reference)
+        ruled = rules.check(instrument, draft.intent.side, qty, draft.price, at, reducing=False)
         if ruled.reason:
             return Refusal(Outcome.DROPPED, ruled.reason, "shrink", ruled.detail)
         draft.warnings += (f"shrunk from {draft.qty} to {qty}",)
