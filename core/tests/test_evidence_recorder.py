@@ -315,10 +315,10 @@ def test_nothing_is_written_as_such(nothing):
     ],
 )
 def test_what_to_do_about_a_file_fits_why_it_cannot_be_written(tmp_path, monkeypatch, number, advice):
-    def fail(*_):
+    def fail(*_, **__):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("grinder.evidence.lines._create", fail)
+    monkeypatch.setattr("grinder.files.create", fail)
     with pytest.raises(StateError, match=f"x cannot be written: {os.strerror(number)}; {advice}$"):
         write_atomic(tmp_path / "x", b"")
 

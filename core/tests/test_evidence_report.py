@@ -170,7 +170,7 @@ def test_the_page_stands_alone_and_shows_the_run(tmp_path):
     assert text.count('<use class="buy-maker"') == 1
     assert text.count('<use class="sell-taker"') == 1
     assert text.count('<use class="stop"') == 17
-    assert "No market data arrived for longer than market.stale_ms." in text
+    assert "No market data arrived for longer than market.stale_ms," in text
     assert text.index("z_first") < text.index("a_second"), "gates keep the order in which they are asked"
     assert "BTCUSDT LONG" in text
     assert "\N{MINUS SIGN}3.20" in text

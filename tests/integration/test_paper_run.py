@@ -182,7 +182,7 @@ def test_serves_metrics_health_and_plugins(tmp_path):
         assert json.loads(get(f"{base}/readyz")[1])["ready"] is True
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_run_with_everything_flushed(tmp_path, number):
     with paced(tmp_path, "--duration", "10m") as (process, _):
         process.send_signal(number)
@@ -195,6 +195,55 @@ def test_a_signal_ends_the_run_with_everything_flushed(tmp_path, number):
     assert resumed.returncode == 0, resumed.stderr
 
 
+def test_a_terminal_that_closes_does_not_end_what_was_told_not_to_care(tmp_path):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does it: a child begins with it
+    try:
+        with paced(tmp_path, "--duration", "10m") as (process, base):
+            process.send_signal(signal.SIGHUP)
+            assert get(f"{base}/healthz")[0] == 200
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=30)
+            assert process.returncode == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_what_an_earlier_end_left_does_not_stand_beside_new_records(tmp_path):
+    assert grinder("run", "--duration", "10s", "--out", "out", cwd=tmp_path).returncode == 0
+    (tmp_path / "out" / "report.html").unlink()
+    (tmp_path / "elsewhere").write_text("stays")
+    (tmp_path / "out" / "report.html").symlink_to(tmp_path / "elsewhere")
+    with paced(tmp_path, "--duration", "10m") as (process, _):
+        assert not {"summary.json", "metrics.prom", "report.html"} & {f.name for f in (tmp_path / "out").iterdir()}
+        process.kill()
+    assert (tmp_path / "elsewhere").read_text() == "stays"
+
+
+def test_two_runs_do_not_write_into_one_directory(tmp_path):
+    with paced(tmp_path, "--duration", "10m", "--data-dir", "first") as (process, _):
+        second = grinder("run", "--duration", "5s", "--out", "out", "--data-dir", "second", cwd=tmp_path)
+        assert second.returncode == 3
+        assert f"--out out is in use by process {process.pid}" in second.stderr
+        assert not (tmp_path / "second").exists()
+    assert grinder("run", "--duration", "5s", "--out", "out", "--data-dir", "second", cwd=tmp_path).returncode == 0
+
+
+def test_a_fresh_run_starts_plugins_afresh_and_removes_nothing_of_others(tmp_path):
+    kept = tmp_path / "out" / "state" / "plugins" / "acme" / "seen.json"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("{}")
+    assert grinder("run", "--duration", "5s", "--out", "out", cwd=tmp_path).returncode == 0
+    assert kept.exists(), "it was there before any run of ours"
+    assert grinder("run", "--duration", "9s", "--out", "out", "--resume", cwd=tmp_path).returncode == 0
+    assert kept.exists()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "file").write_text("stays")
+    (kept.parent / "link").symlink_to(tmp_path / "elsewhere")
+    assert grinder("run", "--duration", "5s", "--out", "out", cwd=tmp_path).returncode == 0
+    assert not kept.exists()
+    assert (tmp_path / "elsewhere" / "file").read_text() == "stays"
+
+
 @pytest.mark.parametrize(
     ("args", "code", "says"),
     [
@@ -203,6 +252,12 @@ def test_a_signal_ends_the_run_with_everything_flushed(tmp_path, number):
         (["run", "--profile", "papr"], 2, "did you mean 'paper'"),
         (["run", "--set", "plugins.warm_upp.enabled=true"], 2, "warm_up"),
         (["run", "--set", "engine.watchdog=1"], 2, "watchdog_s"),
+        (
+            ["run", "--no-plugin", "warm_upp"],
+            2,
+            "--no-plugin warm_upp: there is no such plugin; did you mean 'warm_up'",
+        ),
+        (["run", "--no-plugin", ""], 2, "there is no such plugin"),
         (["run", "--duration", "soon"], 2, "time span"),
         (["run", "--duration", "999999999d"], 2, "time span"),
         (["run", "--speed", "fast"], 2, "no speed"),
@@ -264,3 +319,4 @@ def test_a_plugin_that_is_denied_and_settings_that_changed_are_named(tmp_path):
     assert again.returncode == 0
     assert "PLUGIN_DENIED plugin=warm_up" in again.stderr
     assert "SETTINGS_CHANGED" in again.stderr
+    assert "host.deny" in again.stderr.split("SETTINGS_CHANGED", 1)[1].splitlines()[0]

@@ -81,6 +81,19 @@ def test_two_recordings_in_one_run(tmp_path):
     assert traded == {"BTCUSDT", "ETHUSDT"}
 
 
+def test_a_run_is_resumed_with_the_market_that_it_has_read(tmp_path):
+    needs(BTC, ETH)
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "grinder.cli", "run", "--out", str(out), "--resume"]
+    run(out, "--replay", str(BTC), "--duration", "10s")
+    before = (out / "summary.json").read_bytes()
+    for wrong in (["--replay", str(ETH)], ["--duration", "10s"]):
+        refused = subprocess.run([*command, *wrong], capture_output=True, text=True, timeout=60, check=False)
+        assert (refused.returncode, "give the same recordings" in refused.stderr) == (2, True), refused.stderr
+    assert (out / "summary.json").read_bytes() == before
+    run(out, "--replay", str(BTC), str(ETH), "--duration", "20s", "--resume")
+
+
 @pytest.mark.parametrize("feed", ["recorded", "synthetic"])
 def test_the_same_command_twice_gives_the_same_records(tmp_path, feed):
     args = ["--duration", "100s", "--set", "plugins.warm_up.seconds=20"]

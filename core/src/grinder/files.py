@@ -97,6 +97,18 @@ def write_atomic(path: Path, data: bytes) -> None:
         raise unwritable(path, error) from error
 
 
+def remove(path: Path) -> None:
+    """Remove a file, or the link that stands in its place, if it is there.
+
+    Raises:
+        StateError: it cannot be removed.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StateError(f"{path} cannot be removed: {error.strerror}; {advice(error)}") from error
+
+
 def unwritable(path: Path, error: OSError) -> StateError:
     """What to raise when a file cannot be written."""
     return StateError(f"{path} cannot be written: {error.strerror}; {advice(error)}")

@@ -23,7 +23,8 @@ def report(run_dir: Path, out: Path | None, as_json: bool) -> None:
     killed, or whose files are damaged: what is missing is said on the page and on stderr. The exit code is 3 when
     a file is corrupt.
     """
-    from grinder.evidence.report import REPORT, write_report
+    from grinder.evidence.report import write_report
+    from grinder.evidence.summary import REPORT
     from grinder.evidence.text import printable
 
     check_run(run_dir)

@@ -9,7 +9,7 @@ from typing import Final
 from grinder.errors import ConfigError
 from grinder.evidence.markouts import MARKOUTS
 from grinder.evidence.recorder import DECISIONS, FILLS, PAYMENTS
-from grinder.evidence.summary import METRICS, SUMMARY
+from grinder.evidence.summary import METRICS, REPORT, SUMMARY
 from grinder.evidence.timeline import TIMELINE
 from grinder.feeds.source import is_recording
 from grinder.settings.saved import SETTINGS
@@ -18,8 +18,7 @@ RECORDS: Final = (SUMMARY, DECISIONS, FILLS, TIMELINE, MARKOUTS, PAYMENTS)
 """Files by which the directory of a run is known."""
 
 _KEPT: Final = frozenset((*RECORDS, SETTINGS, METRICS))
-_PAGE: Final = "report.html"
-_STATE: Final = re.compile(r"journal\.lock|paper\.jsonl|.+\.sqlite(-[a-z]+)?", re.IGNORECASE)
+_STATE: Final = re.compile(r"\.lock|journal\.lock|paper\.jsonl|.+\.sqlite(-[a-z]+)?", re.IGNORECASE)
 _DEPTH: Final = 3
 """Folders from a partition up to its recording."""
 
@@ -58,7 +57,7 @@ def check_not_kept(path: Path, option: str, *, page_of: Path | None = None) -> N
     what = ""
     if name in _KEPT and _holds_a_run(folder):
         what = "a record of the run"
-    elif name == _PAGE and _holds_a_run(folder) and (page_of is None or folder != page_of.resolve()):
+    elif name == REPORT and _holds_a_run(folder) and (page_of is None or folder != page_of.resolve()):
         what = "the page of the run"
     elif _STATE.fullmatch(name) and real.exists():
         what = "state of the instance"

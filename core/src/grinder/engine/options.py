@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from grinder.errors import ConfigError
 from grinder.settings.sources import Sources
 
 SYNTHETIC_NS: Final = 600_000_000_000
@@ -38,7 +39,14 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     tolerant: bool = False
 
     def sources(self) -> Sources:
-        """Settings sources, with the options that stand for settings."""
+        """Settings sources, with the options that stand for settings.
+
+        Raises:
+            ConfigError: one cannot be read, or an option names what no setting is called.
+        """
+        for name in self.no_plugin:
+            if not name.isidentifier():
+                raise ConfigError(f"--no-plugin {name!r}: there is no such plugin; names are as 'grinder plugins list'")
         overrides = list(self.overrides)
         if self.plugins_dir is not None:
             overrides.append(f"host.plugins_dir={self.plugins_dir}")

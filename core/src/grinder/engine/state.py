@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterable, Mapping
+from io import FileIO
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +14,7 @@ import msgspec
 
 from grinder.engine.options import RunOptions
 from grinder.errors import ConfigError, StateError
+from grinder.evidence.summary import InputRow
 from grinder.journal.files import Sync, lock
 from grinder.journal.identity import instance_tag
 from grinder.journal.records import Recovered
@@ -19,9 +22,12 @@ from grinder.journal.store import Journal
 from grinder.settings.model import Settings
 
 OWN_FILES: Final = ("journal.sqlite", "journal.sqlite-wal", "journal.sqlite-shm", "paper.jsonl")
-"""What a fresh replay removes from the state folder under its own ``--out``; nothing else is ever removed."""
+"""What a fresh replay removes from the state folder under its own ``--out``, beside what plugins keep there."""
+PLUGIN_FILES: Final = "plugins"
 
-
+INPUTS: Final = "inputs"
+"""Key under which the journal keeps what the market was read from: the hash of each input, or its name."""
+EVIDENCE_LOCK: Final = ".lock"
 OWNER: Final = "gatekeeper"
 """Key under which the journal of a program's gatekeeper keeps whose it is."""
 
@@ -59,6 +65,33 @@ def open_state(options: RunOptions, settings: Settings, out: Path) -> State:
     except BaseException:
         journal.close()
         raise
+
+
+def take(out: Path) -> FileIO:
+    """Take the directory of a run's evidence for this process; closing the file gives it back.
+
+    Raises:
+        ConfigError: it cannot be made.
+        StateError: another run writes there.
+    """
+    make_directory(out)
+    return lock(out, EVIDENCE_LOCK, "--out")
+
+
+def check_inputs(state: State, inputs: Iterable[InputRow]) -> tuple[str, ...]:
+    """What the market is read from, which must contain all that the run which is resumed was given.
+
+    Raises:
+        ConfigError: something is missing.
+    """
+    given = tuple(row.sha256 or row.path for row in inputs)
+    for before in state.recovered.state.get(INPUTS, ()):
+        if before not in given:
+            raise ConfigError(
+                f"the run that is resumed read {before}, which is not among what this one is given: give the same "
+                "recordings, unchanged, or start afresh without --resume"
+            )
+    return given
 
 
 def open_instance(folder: Path, *, sync: Sync, tag: str | None, owner: Mapping[str, str]) -> State:
@@ -122,6 +155,15 @@ def _clear(folder: Path) -> None:
     if not folder.is_dir():
         return
     with contextlib.closing(lock(folder)):
+        if (folder / OWN_FILES[0]).exists():
+            _clear_plugins(folder / PLUGIN_FILES)
         for name in OWN_FILES:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(folder / name)  # noqa: PTH108 - never follows a link
+
+
+def _clear_plugins(folder: Path) -> None:
+    if folder.is_symlink():
+        raise ConfigError(f"{folder} is a symbolic link; it is not followed. Remove it or name a --data-dir")
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(folder)

@@ -37,14 +37,17 @@ def open_feed(options: RunOptions, configured: tuple[str, ...]) -> Feed:
 
 @contextlib.contextmanager
 def stop_signals(loop: Loop) -> Iterator[None]:
-    """SIGINT and SIGTERM end the run gracefully, with everything flushed."""
+    """SIGINT, SIGTERM and SIGHUP end the run gracefully, with everything flushed; under nohup, SIGHUP does not."""
     running = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    for number in numbers:
         running.add_signal_handler(number, loop.stop, number)
     try:
         yield
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in numbers:
             running.remove_signal_handler(number)
 
 

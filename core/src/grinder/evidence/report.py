@@ -13,13 +13,11 @@ from grinder.evidence import pictures
 from grinder.evidence.axis import TimeAxis
 from grinder.evidence.gathering import Gathered
 from grinder.evidence.page import bar, cards, e, page, section, table
-from grinder.evidence.summary import GateCounts, Outcomes, Summary, parts, ranked
+from grinder.evidence.summary import REPORT, GateCounts, Outcomes, Summary, parts, ranked
 from grinder.evidence.text import cash, many, number, percent, signed
 from grinder.files import write_atomic
 from grinder.log import utc
 from grinder.reasons import CORE_REASONS
-
-REPORT: Final = "report.html"
 
 _REASONS: Final = 24
 _ROWS: Final = 200

@@ -13,6 +13,7 @@ from grinder.errors import InputError
 from grinder.files import write_atomic
 
 SUMMARY: Final = "summary.json"
+REPORT: Final = "report.html"
 METRICS: Final = "metrics.prom"
 """The metrics of a run as they stood at its end."""
 

@@ -60,8 +60,13 @@ def reading(path: Path) -> Iterator[None]:
         raise StateError(f"{path} cannot be opened or read: {error.strerror}; check {path.parent}") from error
 
 
-def lock(directory: Path) -> FileIO:
-    """Take a data directory for this process, making it if needed.
+def lock(directory: Path, name: str = _LOCK, what: str = "data directory") -> FileIO:
+    """Take a data directory, or another one, for this process, making it if needed.
+
+    Args:
+        directory: what is taken.
+        name: the file in it that is locked; it stays there.
+        what: the directory in messages.
 
     Returns:
         The file that holds the lock; closing it gives the directory back.
@@ -71,16 +76,16 @@ def lock(directory: Path) -> FileIO:
     """
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = FileIO(os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT, 0o600), "r+")
+        file = FileIO(os.open(directory / name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "r+")
     except OSError as error:
-        raise StateError(f"data directory {directory} cannot be used: {error.strerror}; choose another") from error
+        raise StateError(f"{what} {directory} cannot be used: {error.strerror}; choose another") from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         holder = file.read(20).decode(errors="replace").strip() or "unknown"
         file.close()
         raise StateError(
-            f"data directory {directory} is in use by process {holder}; stop that process or choose another directory"
+            f"{what} {directory} is in use by process {holder}; stop that process or choose another directory"
         ) from error
     # The number only serves the message to whoever is refused.
     with contextlib.suppress(OSError):

@@ -139,7 +139,7 @@ class Ledger:
         self,
         position_mode: PositionMode = PositionMode.ONE_WAY,
         *,
-        remember: int = 100_000,
+        remember: int = 20_000,
         is_known: Callable[[FillKey], bool] | None = None,
         is_paid: Callable[[PaymentKey], bool] | None = None,
     ) -> None:

@@ -58,6 +58,15 @@ def saved(settings: Settings) -> bytes:
     return msgspec.json.format(encoded, indent=2) + b"\n"
 
 
+def decode_saved(data: bytes) -> Saved:
+    """The content of the file, read.
+
+    Raises:
+        msgspec.DecodeError: it is none.
+    """
+    return msgspec.json.decode(data, type=Saved)
+
+
 def read_saved(path: Path) -> Saved:
     """The settings that a run left behind.
 
@@ -77,7 +86,7 @@ def read_saved(path: Path) -> Saved:
     if len(data) > MAX_BYTES:
         raise InputError(str(path), 0, f"is larger than {MAX_BYTES} bytes; 'grinder run' writes no such file")
     try:
-        found = msgspec.json.decode(data, type=Saved)
+        found = decode_saved(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(str(path), 0, f"is not a run's settings ({error}); run it again to write them anew") from None
     if _deep(found.settings):
