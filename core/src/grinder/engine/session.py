@@ -6,8 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Sequence
-from difflib import get_close_matches
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,20 +22,19 @@ from grinder.engine.recovery import recover
 from grinder.engine.run import Loop
 from grinder.engine.sampler import Sampler
 from grinder.engine.state import INPUTS, check_inputs, open_state, take
-from grinder.engine.surroundings import calm_collector, open_feed, print_trace, stop_signals
+from grinder.engine.surroundings import calm_collector, input_rows, open_feed, print_trace, stop_signals
 from grinder.engine.watchdog import Watchdog
-from grinder.errors import ConfigError, InputError, SafetyError
-from grinder.evidence.summary import METRICS, REPORT, SUMMARY, InputRow, Summary
+from grinder.errors import ConfigError, SafetyError
+from grinder.evidence.summary import METRICS, REPORT, SUMMARY, Summary
 from grinder.evidence.timeline import Timeline, interval_ns
 from grinder.exchange import Exchange, ExchangeContext
 from grinder.feeds.feed import Feed
 from grinder.files import remove, write_atomic
-from grinder.host.discovery import PluginState
-from grinder.host.manager import Host
+from grinder.host.discovery import PluginState, check_left_out
 from grinder.log import configure, get_logger, utc
 from grinder.reasons import CORE_REASONS
 from grinder.settings.model import ExchangeSettings
-from grinder.settings.saved import SETTINGS, decode_saved, read_saved, saved
+from grinder.settings.saved import SETTINGS, changed, saved
 from grinder.types import Route
 
 if TYPE_CHECKING:
@@ -82,7 +80,7 @@ class Session:
             raise SafetyError("this version trades on paper only; set exchange.mode: paper")
         loaded = load(sources, trace=trace, on_fault=lambda *fault: log_fault(get_logger(), *fault))
         settings = loaded.settings
-        _refuse_unknown(options.no_plugin, loaded.host)
+        check_left_out(options.no_plugin, loaded.host.records)
         configure(settings.log.level, json=settings.log.json_lines or options.as_json, file=options.log_file)
         return cls(options, loaded, open_feed(options, settings.symbols))
 
@@ -109,7 +107,7 @@ class Session:
         self._stack.callback(take(self.out).close)
         self._state = open_state(self._options, self._settings, self.out)
         self._stack.callback(self._state.journal.close)
-        self._inputs = self._input_rows()
+        self._inputs = input_rows(self._feed, self._options.seed)
         self._known_inputs = check_inputs(self._state, self._inputs)
         if not self._options.resume:
             self._forget_the_end()
@@ -171,22 +169,18 @@ class Session:
         self._timeline.restore(skip_to)
         before = self._state.recovered.state.get("settings_sha256")
         if before not in {None, self._facts.settings_sha256}:
-            self._log.warning("SETTINGS_CHANGED", keys=self._changed(), before=before, now=self._facts.settings_sha256)
+            self._log.warning(
+                "SETTINGS_CHANGED",
+                keys=changed(self.out / SETTINGS, self._settings),
+                before=before,
+                now=self._facts.settings_sha256,
+            )
         return skip_to
 
     def _forget_the_end(self) -> None:
         """What was written at an earlier end would speak of other records than those that this run leaves."""
         for name in (SUMMARY, METRICS, REPORT):
             remove(self.out / name)
-
-    def _changed(self) -> list[str]:
-        """Keys of settings that were others before, as far as the run left them behind."""
-        try:
-            before = read_saved(self.out / SETTINGS).dotted()
-        except (ConfigError, InputError):
-            return []
-        now = decode_saved(saved(self._settings)).dotted()
-        return sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
 
     def _say_what_matters(self) -> None:
         """What an operator should know before the first order."""
@@ -270,17 +264,6 @@ class Session:
 
     # Closing.
 
-    def _input_rows(self) -> tuple[InputRow, ...]:
-        feed = self._feed
-        inputs = tuple(
-            InputRow(
-                path=i.path, sha256=i.sha256, first_ns=i.first_ns, last_ns=i.last_ns, clock_shift_ns=i.clock_shift_ns
-            )
-            for i in feed.inputs
-        )
-        synthetic = InputRow(path=f"synthetic:{self._options.seed}", first_ns=feed.first_ns, last_ns=feed.last_ns)
-        return inputs or (synthetic,)
-
     def _run_facts(self) -> RunFacts:
         return run_facts(self._loaded, self._parts, LiveClock().now_ns(), self._options.seed, self._inputs)
 
@@ -328,13 +311,3 @@ class Session:
         for kind, count in sorted(self._feed.skipped.items()):
             self._log.warning("INPUT_SKIPPED", kind=kind, count=count)
         return summary
-
-
-def _refuse_unknown(names: Sequence[str], host: Host) -> None:
-    """A plugin that is to be left out and is not there is a typing error; the one that was meant would stay on."""
-    known = sorted(record.name for record in host.records)
-    for name in names:
-        if name not in known:
-            near = get_close_matches(name, known, n=1)
-            meant = f"did you mean {near[0]!r}?" if near else f"installed are {', '.join(known) or 'none'}"
-            raise ConfigError(f"--no-plugin {name}: there is no such plugin; {meant}")

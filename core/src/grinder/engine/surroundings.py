@@ -12,6 +12,7 @@ from typing import Final
 
 from grinder.engine.options import SYNTHETIC_NS, SYNTHETIC_SYMBOLS, RunOptions
 from grinder.engine.run import Loop
+from grinder.evidence.summary import InputRow
 from grinder.feeds.feed import Feed
 
 COLLECT_AFTER: Final = 50_000
@@ -33,6 +34,16 @@ def open_feed(options: RunOptions, configured: tuple[str, ...]) -> Feed:
     from grinder.feeds.synthetic import Synthetic
 
     return Synthetic(options.seed, symbols or SYNTHETIC_SYMBOLS, duration_ns=options.duration or SYNTHETIC_NS)
+
+
+def input_rows(feed: Feed, seed: int) -> tuple[InputRow, ...]:
+    """What a run's market is read from; the synthetic market goes by its seed."""
+    if not feed.inputs:
+        return (InputRow(path=f"synthetic:{seed}", first_ns=feed.first_ns, last_ns=feed.last_ns),)
+    return tuple(
+        InputRow(path=i.path, sha256=i.sha256, first_ns=i.first_ns, last_ns=i.last_ns, clock_shift_ns=i.clock_shift_ns)
+        for i in feed.inputs
+    )
 
 
 @contextlib.contextmanager

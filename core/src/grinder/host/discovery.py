@@ -12,6 +12,7 @@ import re
 import stat
 import sys
 from collections.abc import Collection, Iterable, Sequence
+from difflib import get_close_matches
 from functools import lru_cache
 from importlib.metadata import EntryPoints, entry_points
 from pathlib import Path
@@ -239,6 +240,20 @@ def unsafe(path: Path) -> str:
         if shared and not sticky:
             return f"{entry} can be written by group or others; run: chmod go-w {entry}"
     return ""
+
+
+def check_left_out(names: Iterable[str], records: Iterable[PluginRecord]) -> None:
+    """A plugin that is to be left out and is not there is a typing error: the one that was meant would stay on.
+
+    Raises:
+        ConfigError: there is no such plugin.
+    """
+    known = sorted(record.name for record in records)
+    for name in names:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            meant = f"did you mean {near[0]!r}?" if near else f"installed are {', '.join(known) or 'none'}"
+            raise ConfigError(f"--no-plugin {name}: there is no such plugin; {meant}")
 
 
 def check_wanted(

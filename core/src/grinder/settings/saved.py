@@ -58,15 +58,6 @@ def saved(settings: Settings) -> bytes:
     return msgspec.json.format(encoded, indent=2) + b"\n"
 
 
-def decode_saved(data: bytes) -> Saved:
-    """The content of the file, read.
-
-    Raises:
-        msgspec.DecodeError: it is none.
-    """
-    return msgspec.json.decode(data, type=Saved)
-
-
 def read_saved(path: Path) -> Saved:
     """The settings that a run left behind.
 
@@ -86,7 +77,7 @@ def read_saved(path: Path) -> Saved:
     if len(data) > MAX_BYTES:
         raise InputError(str(path), 0, f"is larger than {MAX_BYTES} bytes; 'grinder run' writes no such file")
     try:
-        found = decode_saved(data)
+        found = msgspec.json.decode(data, type=Saved)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(str(path), 0, f"is not a run's settings ({error}); run it again to write them anew") from None
     if _deep(found.settings):
@@ -112,3 +103,13 @@ def _tree(values: dict[str, Any], origin: Origin) -> Tree:
     return {
         key: _tree(child, origin) if isinstance(child, dict) else Leaf(child, origin) for key, child in values.items()
     }
+
+
+def changed(path: Path, settings: Settings) -> list[str]:
+    """Keys that were others, or not there, in the settings that a run left behind; none where it left none."""
+    try:
+        before = read_saved(path).dotted()
+    except (ConfigError, InputError):
+        return []
+    now = msgspec.json.decode(saved(settings), type=Saved).dotted()
+    return sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
