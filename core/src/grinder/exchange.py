@@ -231,7 +231,11 @@ class MarketReader(Protocol):
 
 
 class ExchangeContext(msgspec.Struct, frozen=True):
-    """What an exchange is given when it starts."""
+    """What an exchange is given when it starts.
+
+    ``hedge`` is whether the program keeps two legs per symbol, LONG and SHORT. None is where it does not say: then the
+    exchange's own setting holds, or one-way.
+    """
 
     clock: Clock
     instruments: Mapping[str, Instrument]
@@ -240,6 +244,7 @@ class ExchangeContext(msgspec.Struct, frozen=True):
     seed: int
     resume: bool
     settings: object
+    hedge: bool | None = None
 
 
 class Exchange(Protocol):

@@ -86,7 +86,18 @@ class Rig:
     Latencies are 10 ms each way unless settings say otherwise.
     """
 
-    def __init__(self, data_dir, *, resume=False, instruments=(BTC,), begin=BEGIN, market=None, seed=1, **settings):
+    def __init__(
+        self,
+        data_dir,
+        *,
+        resume=False,
+        instruments=(BTC,),
+        begin=BEGIN,
+        market=None,
+        seed=1,
+        hedge=None,
+        **settings,
+    ):
         self.data_dir = data_dir
         self.clock = ManualClock(begin)
         self.market = market or Market()
@@ -105,6 +116,7 @@ class Rig:
             seed=seed,
             resume=resume,
             settings=self.settings,
+            hedge=hedge,
         )
         self.exchange.start(context)
 

@@ -206,6 +206,7 @@ class Session:
                 seed=self._options.seed,
                 resume=self._options.resume,
                 settings=settings,
+                hedge=self._settings.engine.position_mode == "hedge",
             )
         )
         self._stack.callback(exchange.stop)

@@ -170,6 +170,15 @@ class Settings(BaseSettings):
                 raise refused("host.allow", "profile live loads allowed distributions only; name them")
         return self
 
+    @model_validator(mode="after")
+    def _one_position_mode(self) -> Self:
+        engine, paper = self.engine.position_mode, getattr(self.exchanges, "paper", None)
+        own = getattr(paper, "position_mode", None)
+        if own not in {None, engine}:
+            why = f"{own}, but engine.position_mode is {engine}; leave it out to follow the engine, or set both alike"
+            raise refused("exchanges.paper.position_mode", why)
+        return self
+
     @classmethod
     def settings_customise_sources(
         cls,

@@ -65,12 +65,14 @@ class PaperExchange:
         """Open the log and, with ``context.resume``, let what it holds happen again.
 
         Raises:
+            ConfigError: the position mode contradicts the program's.
             StateError: a log exists and ``resume`` is False, or it is corrupt or cannot be opened.
         """
+        mode = self._settings.mode(context.hedge)
         self._clock: Clock = context.clock
         self._log = VenueLog(context.data_dir / LOG_NAME, resume=context.resume)
         try:
-            self._venue = Venue(self._settings, context, self._log)
+            self._venue = Venue(self._settings, context, self._log, mode)
             self._clearing = Clearing(self._settings, self._venue)
             self._venue.state.commit()
             self._log.flush()

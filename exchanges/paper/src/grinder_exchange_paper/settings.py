@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from grinder import Section
+from grinder import ConfigError, Section
 from grinder_exchange_paper import brackets, fees
 
 
@@ -71,8 +71,9 @@ class Settings(Section):
     funding_interval_h: int = Field(
         default=8, ge=1, le=24, description="Hours between two instants, where the feed does not name the next."
     )
-    position_mode: Literal["one_way", "hedge"] = Field(
-        default="one_way", description="one_way (position side BOTH) or hedge (LONG and SHORT apart)."
+    position_mode: Literal["one_way", "hedge"] | None = Field(
+        default=None,
+        description="one_way (position side BOTH) or hedge (LONG and SHORT apart); unset: engine.position_mode.",
     )
     maker_fee: Decimal | None = Field(
         default=None, gt=-1, lt=1, description="Maker fee as a fraction; negative is a rebate; unset: the instrument's."
@@ -85,6 +86,26 @@ class Settings(Section):
         description="Fees by own volume of the last 30 days: rows of volume_from, maker and taker; they hold where "
         "maker_fee or taker_fee is unset.",
     )
+
+    def mode(self, hedge: bool | None) -> Literal["one_way", "hedge"]:
+        """Position mode of the account.
+
+        Args:
+            hedge: whether the program keeps two legs per symbol; None where it does not say.
+
+        Raises:
+            ConfigError: ``position_mode`` contradicts the program.
+        """
+        own = self.position_mode
+        if hedge is None:
+            return own or "one_way"
+        engine: Literal["one_way", "hedge"] = "hedge" if hedge else "one_way"
+        if own not in {None, engine}:
+            raise ConfigError(
+                f"exchanges.paper.position_mode: {own}, but engine.position_mode is {engine}; leave it out to follow "
+                "the engine, or set both alike"
+            )
+        return engine
 
     @model_validator(mode="after")
     def _check_tables(self) -> Self:

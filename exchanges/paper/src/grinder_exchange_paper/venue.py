@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -54,6 +54,7 @@ class Venue:
         settings: the venue's settings.
         context: clock, instruments, market and seed.
         log: an open log; what it holds happens again, and open orders rest at the back of their queues.
+        mode: position mode.
 
     Attributes:
         now: the time in ns.
@@ -83,7 +84,9 @@ class Venue:
         "state",
     )
 
-    def __init__(self, settings: Settings, context: ExchangeContext, log: VenueLog) -> None:
+    def __init__(
+        self, settings: Settings, context: ExchangeContext, log: VenueLog, mode: Literal["one_way", "hedge"]
+    ) -> None:
         self._settings = settings
         self._clock = context.clock
         self._market = context.market
@@ -98,7 +101,7 @@ class Venue:
             self.instruments,
             log,
             balance=settings.balance,
-            mode=settings.position_mode,
+            mode=mode,
             tables=tables(settings, self.dialect, self.instruments),
             schedule=Schedule(parse(settings.fee_tiers)) if settings.fee_tiers else None,
         )
