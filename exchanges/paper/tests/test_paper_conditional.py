@@ -199,3 +199,12 @@ def test_legs_of_hedge_mode_have_their_own(make_rig):
     rig.trade("99.9", "1", SELL)
     rig.settle()
     assert rig.position(PositionSide.LONG) == 0
+
+
+def test_a_query_tells_whether_it_waits(rig):
+    order = rig.sell("1", "101.0", GTC, trigger=trigger(STOP, "99.9"))
+    rig.settle()
+    assert rig.query(order).waits is True
+    rig.trade("99.9", "1", SELL)
+    rig.settle()
+    assert rig.query(order).waits is False

@@ -9,8 +9,9 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from msgspec import structs
 
-from grinder import Cancelled, FillCause, PaymentKind, PositionSide, Side, TimeInForce
+from grinder import Cancelled, FillCause, PaymentKind, PositionSide, Rejected, Side, TimeInForce
 
 D = Decimal
 BUY, SELL = Side.BUY, Side.SELL
@@ -225,3 +226,57 @@ def test_a_larger_position_than_the_leverage_allows_is_refused(make_rig):
     rig.buy("1", "50000.0", IOC)
     rig.settle()
     assert rig.updates[-1].code == "-2027"
+
+
+def test_nobody_is_liquidated_before_every_position_has_a_mark(make_rig, instrument):
+    """Long one symbol and as short of another: what one loses the other earns, once both are seen."""
+    both = (instrument, structs.replace(instrument, symbol="ETHUSDT", base="ETH"))
+    rig = make_rig(instruments=both, balance=400)
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        rig.book([("100.0", "50")], [("100.1", "50")], symbol=symbol)
+        rig.mark("100.0", symbol=symbol)
+    rig.sell("30", "100.0", IOC, symbol="ETHUSDT")
+    rig.buy("30", "100.1", IOC)
+    rig.settle()
+    rig.exchange.stop()
+    again = make_rig(rig.data_dir, resume=True, begin=rig.now, instruments=both, balance=400)
+    again.book([("85.0", "50")], [("85.1", "50")])
+    again.mark("85.0")
+    again.settle()
+    assert again.position() == 30
+    again.book([("85.0", "50")], [("85.1", "50")], symbol="ETHUSDT")
+    again.mark("85.0")
+    again.settle()
+    assert (again.position(), again.position(symbol="ETHUSDT")) == (30, -30)
+    again.mark("120.0", symbol="ETHUSDT")
+    again.settle()
+    assert (again.position(), again.position(symbol="ETHUSDT")) == (0, 0)
+
+
+def test_a_wallet_below_zero_is_nobody_elses_loss_while_nothing_is_liquidated(make_rig):
+    """A market order that slips costs more isolated margin than the account has: no insurance pays for that."""
+    rig = make_rig(leverage=1, balance=10_000, **ISOLATED)
+    rig.book([("100.0", "500")], [("100.1", "1"), ("104.0", "500")])
+    rig.mark("100.0")
+    rig.buy("99", None, IOC)
+    rig.settle()
+    assert rig.account.cross < 0
+    rig.mark("100.0")
+    rig.settle()
+    assert rig.account.insurance == 0
+    assert not rig.payments
+
+
+def test_turning_an_isolated_position_needs_what_its_closing_brings_too_little(make_rig):
+    rig = make_rig(balance=101, leverage=10, taker_fee=0, **ISOLATED)
+    rig.book([("99.9", "500")], [("100.0", "500")])
+    rig.mark("100.0")
+    rig.buy("10", "100.0", IOC)
+    rig.settle()
+    rig.book([("93.0", "500")], [("93.1", "500")])
+    rig.mark("93.0")
+    turn, close = rig.sell("20", "93.0", IOC), rig.sell("10", "93.0", IOC)
+    rig.settle()
+    assert [(update.client_id, update.code) for update in rig.said(Rejected)] == [(turn, "-2019")]
+    assert [fill.client_id for fill in rig.fills[1:]] == [close]
+    assert rig.account.balance == D(31)

@@ -121,6 +121,16 @@ def test_a_print_older_than_the_display_that_we_joined_is_not_ours(watched):
     assert watched.traded() == []
 
 
+@pytest.mark.parametrize(("later_ns", "filled"), [(0, False), (1, True)])
+def test_a_print_of_the_moment_of_the_display_that_we_joined_is_in_it(watched, later_ns, filled):
+    watched.top("100.0", "0.001", "100.1", "5")
+    shown = watched.now
+    watched.buy("1", "100.0", GTX)
+    watched.settle()
+    watched.trade("100.0", "3", SELL, exchange_ns=shown + later_ns)
+    assert bool(watched.traded()) is filled
+
+
 def test_a_stale_book_does_not_move_us(watched):
     watched.numbers = iter(range(100, 200))
     watched.top("100.0", "5", "100.1", "5")

@@ -215,3 +215,17 @@ def test_fees_of_the_instrument_by_default(rig):
     rig.buy("1", "100.1", IOC)
     rig.settle()
     assert str(rig.fills[0].fee) == "0.05005000"
+
+
+@pytest.mark.parametrize("self_trade", ["none", "expire_maker"])
+def test_own_orders_that_only_reduce_count_in_fill_or_kill_with_what_they_may_trade(make_rig, self_trade):
+    rig = make_rig(self_trade=self_trade)
+    rig.book([("100.0", "5")], [("100.1", "5")])
+    rig.buy("0.5", "100.1", IOC)
+    rig.settle()
+    rig.sell("2", "100.1", reduce_only=True)
+    rig.settle()
+    rig.delta(asks=[("100.1", "0.5")])
+    order = rig.buy("2", "100.1", FOK)
+    rig.settle()
+    assert (order in [fill.client_id for fill in rig.fills], rig.position()) == (False, 0.5)

@@ -116,7 +116,7 @@ class Margining:
             terms.value_price,
             last=Decimal(last) if last else None,
         )
-        if len(self.marks) < len(self._state.account.contracts):
+        if not self.marks.keys() >= self._state.account.contracts.keys():
             self.knows_all()
         valuation = self.valuation()
         if not valuation.fits_leverage(order):
