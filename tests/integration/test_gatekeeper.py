@@ -314,6 +314,19 @@ def test_a_conditional_order_fires(desk, place):
     assert fill(keeper, stop, client_id="", venue_order_id="o1")
 
 
+def test_a_query_tells_that_a_conditional_order_has_fired(desk, place):
+    keeper = desk.open()
+    stop = keeper.check(place.buy(price="61010", trigger=Trigger(TriggerKind.STOP, Decimal(61000))))
+    keeper.accepted(stop.client_id, "a1")
+    for waits in (True, None, False):
+        assert keeper.open_orders()[0].trigger is not None
+        keeper.found(stop.client_id, state="OPEN", filled_qty=0, venue_order_id="o1", waits=waits)
+    assert keeper.open_orders()[0].trigger is None
+    keeper.close()
+    (order,) = desk.open().open_orders()
+    assert order.trigger is None
+
+
 def test_a_liquidation_counts_and_the_symbol_only_reduces(desk, place):
     keeper = desk.open()
     fill(keeper, keeper.check(place.buy()))

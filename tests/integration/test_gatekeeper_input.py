@@ -175,6 +175,7 @@ def test_reports_that_make_no_sense(fresh, place):
     assert "qty was" in refused(keeper, keeper.amended, known, qty="NaN", price=1)
     assert "state was" in refused(keeper, keeper.found, known, state="closed", filled_qty=0)
     assert "report unknown" in refused(keeper, keeper.found, known, state="UNKNOWN", filled_qty=0)
+    assert "waits was" in refused(keeper, keeper.found, known, state="OPEN", filled_qty=0, waits="yes")
     assert "filled_qty was" in refused(keeper, keeper.found, known, state="OPEN", filled_qty=None)
     with pytest.raises(TypeError, match="unexpected keyword"):
         keeper.found(known, status="OPEN")

@@ -146,12 +146,14 @@ class Reporting:
         venue_order_id: str = "",
         qty: Number | None = None,
         price: Number | None = None,
+        waits: bool | None = None,
     ) -> None:
         """The venue's answer to a question about one order: OPEN, PARTIAL, FILLED, CANCELLED, EXPIRED or REJECTED.
 
         While fills are missing of what it says was filled, the order stays in doubt, at its worst case. ``qty`` (the
         whole of it) and ``price`` settle what became of amendments of unknown outcome, once the question was asked
-        ``engine.visibility_lag_ms`` after them.
+        ``engine.visibility_lag_ms`` after them. ``waits`` tells of a conditional order whether its trigger has yet to
+        come.
         """
         with self._post.door:
             now, order = self._about(client_id)
@@ -163,7 +165,9 @@ class Reporting:
             self._post.name(order.symbol, venue_order_id, client_id)
             revived = (Accepted(client_id, venue_order_id, now),) if order.state is OrderState.ABSENT else ()
             figures = _figure("qty", qty), _figure("price", price)
-            self._post.settle(*revived, Found(client_id, venue_order_id, state, filled, (), *figures))
+            if waits is not None and not isinstance(waits, bool):
+                raise CallError(f"waits was {waits!r:.40}, must be True, False or None")
+            self._post.settle(*revived, Found(client_id, venue_order_id, state, filled, (), *figures, waits))
 
     def absent(self, client_id: str) -> bool:
         """The venue does not know the order: not by its id, not among open orders, and no trade is of it.
