@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Final
 
-from grinder import BookDelta, BookReader, BookSnapshot, MarketReader, Side, TopOfBook
+from grinder import BookDelta, BookReader, BookSnapshot, MarketReader, Side, TopOfBook, Trade
 from grinder_exchange_paper.orders import UNSEEN
 
 FIRST_LOOK: Final = 10
@@ -75,35 +75,30 @@ class Eaten:
     __slots__ = ("_prints",)
 
     def __init__(self) -> None:
-        self._prints: list[tuple[int, float, int]] = []
+        self._prints: list[Trade] = []
 
-    def __bool__(self) -> bool:
-        """Whether there are any."""
-        return bool(self._prints)
+    def add(self, event: Trade, shown_ns: int) -> None:
+        """A print on this side of the book, which was displayed at that exchange time before."""
+        prints = self._prints
+        if prints and prints[-1].exchange_ns <= shown_ns:
+            prints.clear()
+        prints.append(event)
+        if len(prints) > LEVELS_REMEMBERED:
+            del prints[0]
 
-    def add(self, at_ns: int, price: float, lots: int) -> None:
-        """A print of that exchange time on this side of the book."""
-        self._prints.append((at_ns, price, lots))
-        if len(self._prints) > LEVELS_REMEMBERED:
-            del self._prints[0]
+    def since(self, shown_ns: int) -> list[tuple[float, float]]:
+        """Price and quantity of those that a display of that exchange time lacks; one without a time lacks none."""
+        return [(float(each.price), float(each.qty)) for each in self._prints if each.exchange_ns > shown_ns > 0]
 
-    def shown(self, at_ns: int) -> None:
-        """A display of that exchange time contains the prints up to it; one without a time, all."""
-        self._prints = [each for each in self._prints if each[0] > at_ns] if at_ns else []
 
-    def worst(self, *, bids: bool) -> float:
-        """The furthest price of a print."""
-        prices = [price for _, price, _ in self._prints]
-        return min(prices) if bids else max(prices)
-
-    def rest(self, price: float, displayed: int, *, bids: bool) -> int:
-        """Lots of a displayed level that the prints have left: none where they went through it."""
-        for _, printed, lots in self._prints:
-            if printed == price:
-                displayed -= lots
-            elif printed < price if bids else printed > price:
-                return 0
-        return max(displayed, 0)
+def left_by(prints: list[tuple[float, int]], price: float, displayed: int, *, bids: bool) -> int:
+    """Lots of a displayed level that prints have left: none where they went through it."""
+    for printed, lots in prints:
+        if printed == price:
+            displayed -= lots
+        elif printed < price if bids else printed > price:
+            return 0
+    return max(displayed, 0)
 
 
 class Display:

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from grinder import BookDelta, BookSnapshot, MarketEvent, MarketReader, Side, TimeInForce, TopOfBook, Trade
 from grinder_exchange_paper import queue_model
 from grinder_exchange_paper.conditional import Waiting
-from grinder_exchange_paper.displayed import Display, Eaten, Used
+from grinder_exchange_paper.displayed import Display, Eaten, Used, left_by
 from grinder_exchange_paper.ladder import Ladder, Level
 from grinder_exchange_paper.orders import Order
 from grinder_exchange_paper.queue_model import QueueModel
@@ -54,7 +54,7 @@ class Matcher:
     Attributes:
         resting: how many own orders rest.
         last: price of the last print; empty before the first.
-        taken: whether something is missing of what is displayed: own orders took it, or prints did just now.
+        taken: whether own orders took of what is displayed.
         waiting: conditional orders.
         display: what is displayed.
     """
@@ -167,7 +167,8 @@ class Matcher:
             return
         ladder = self.ladder(order.side)
         unbound = order.price is None
-        used, eaten, bids = self._used[order.side.opposite], self._eaten[order.side.opposite], order.side is Side.SELL
+        used, bids = self._used[order.side.opposite], order.side is Side.SELL
+        prints = self._unseen(order.side.opposite)
         if not unbound and ladder.better(touch[ladder.buy], order.limit):
             return
         outermost, reached = 0, False
@@ -175,13 +176,13 @@ class Matcher:
             if not unbound and ladder.better(price, order.limit):
                 return
             outermost = displayed
-            if eaten:
-                displayed = eaten.rest(price, displayed, bids=bids)  # noqa: PLW2901
+            if prints:
+                displayed = left_by(prints, price, displayed, bids=bids)  # noqa: PLW2901
                 reached = reached or displayed > 0
             yield price, displayed, used.left(price, displayed)
-        if unbound and eaten and not reached:
+        if unbound and prints and not reached:
             # Prints took all that is displayed. The venue still had somebody at their price, whom no display shows.
-            worst = eaten.worst(bids=bids)
+            worst = (min if bids else max)(price for price, _ in prints)
             yield worst, outermost, used.left(worst, outermost)
 
     def rest(self, order: Order) -> None:
@@ -227,28 +228,35 @@ class Matcher:
     def _eat(self, event: Trade) -> None:
         """A print takes what it took off the side that it hit, until a display contains it."""
         newest = self.display.newest()
-        if newest is None or event.exchange_ns > newest.exchange_ns:
-            lots = int(float(event.qty) * self._scale + 0.5)
-            side, price = event.taker.opposite, float(event.price)
-            self._eaten[side].add(event.exchange_ns, price, lots)
-            self._used[side].printed(price, lots, bids=side is Side.BUY)
-            self.taken = True
+        shown_ns = newest.exchange_ns if newest is not None else 0
+        if event.exchange_ns > shown_ns:
+            side = event.taker.opposite
+            self._eaten[side].add(event, shown_ns)
+            if self.taken:
+                self._used[side].printed(float(event.price), self._lots(event.qty), bids=side is Side.BUY)
 
     def _keep_count(self, event: TopOfBook | BookDelta | BookSnapshot) -> None:
-        """A display tells what has become of levels that own orders took from, and contains the prints before it."""
-        for eaten in self._eaten.values():
-            eaten.shown(event.exchange_ns)
+        """A display tells what has become of levels that own orders took from."""
         bids, asks = self._used[Side.BUY], self._used[Side.SELL]
         if isinstance(event, TopOfBook):
             for used, price, qty in ((bids, event.bid, event.bid_qty), (asks, event.ask, event.ask_qty)):
                 used.best(float(price), bids=used is bids)
-                used.shown(float(price), int(float(qty) * self._scale + 0.5))
+                used.shown(float(price), self._lots(qty))
         else:
             for used, levels in ((bids, event.bids), (asks, event.asks)):
                 if used:
                     for price, qty in levels:
-                        used.shown(float(price), int(float(qty) * self._scale + 0.5))
-        self.taken = bool(bids or asks or self._eaten[Side.BUY] or self._eaten[Side.SELL])
+                        used.shown(float(price), self._lots(qty))
+        self.taken = bool(bids or asks)
+
+    def _unseen(self, side: Side) -> list[tuple[float, int]]:
+        """Price and lots of prints that took from a side and are not in its display."""
+        newest = self.display.newest()
+        prints = self._eaten[side].since(newest.exchange_ns if newest is not None else 1)
+        return [(price, int(qty * self._scale + 0.5)) for price, qty in prints]
+
+    def _lots(self, qty: str) -> int:
+        return int(float(qty) * self._scale + 0.5)
 
     def _on_top(self, event: TopOfBook) -> None:
         bid, ask = float(event.bid), float(event.ask)
