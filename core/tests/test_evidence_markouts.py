@@ -72,6 +72,48 @@ def test_a_resumed_run_keeps_what_it_had(tmp_path):
     assert rows(tmp_path) == []
 
 
+def decision(number: int, ts_ns: int, *, symbol: str = "B", kind: str = "PLACE", mid: float | None = 1.0) -> bytes:
+    order = {"kind": kind, "symbol": symbol, "side": "BUY"}
+    return msgspec.json.encode({"id": f"abcdef-1-{number:06d}", "ts_ns": ts_ns, "order": order, "mid": mid})
+
+
+def test_earlier_decisions_without_a_line_are_followed_again_and_no_others(tmp_path):
+    kept = [f'{{"id":"abcdef-1-{number:06d}"}}' for number in (1, 4)]
+    strange = ["{", "{}", '{"id":"2"}', '{"id":"x"}', '{"id":"abcdef-1-999999"}', '{"id":"abcdef-1-00000']
+    (tmp_path / "markouts.jsonl").write_text("\n".join([*kept, *strange]))
+    markouts = Markouts(tmp_path, keep=True)
+    made = [
+        decision(1, 0),
+        decision(3, 1 * S),
+        decision(4, 1 * S, symbol="A"),
+        decision(5, 1 * S, kind="CANCEL"),
+        decision(6, 2 * S, kind="AMEND", mid=None),
+        decision(7, 3 * S),
+    ]
+    markouts.restore(iter(made), 8)
+    for second in range(1, 36):
+        markouts.advance(second * S, "B", 100.0 + second)
+        markouts.recall(second * S)
+    markouts.close()
+    lines = (tmp_path / "markouts.jsonl").read_text().splitlines()
+    assert lines[: len(kept) + len(strange) - 1] == [*kept, *strange[:-1]]
+    assert [msgspec.json.decode(line) for line in lines[len(kept) + len(strange) - 1 :]] == [
+        {"id": f"abcdef-1-{number:06d}", "symbol": "B", "side": "BUY", "ts_ns": at * S, "mid": mid,
+         "mid_1s": 101.0 + at, "mid_5s": 105.0 + at, "mid_30s": 130.0 + at}
+        for number, at, mid in ((3, 1, 1.0), (6, 2, None), (7, 3, 1.0))
+    ]  # fmt: skip
+
+
+def test_earlier_decisions_are_read_as_they_are_recalled(tmp_path):
+    markouts = Markouts(tmp_path, keep=True)
+    left = (decision(number, number) for number in range(100))
+    markouts.restore(left, 100)
+    markouts.recall(49)
+    assert len(markouts._symbols["B"].queues[-1]) == 50
+    assert len(list(left)) == 49
+    markouts.close()
+
+
 def test_a_failing_file_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     markouts = Markouts(tmp_path / "file")

@@ -73,6 +73,7 @@ HARNESS = """
 import os, signal, sys
 from grinder.cli.main import invoke
 from grinder.engine.changes import Changes
+from grinder.engine.marking import Marking
 from grinder.journal.store import Journal
 from grinder_exchange_paper import PaperExchange
 from grinder_exchange_paper.venue import Venue
@@ -81,7 +82,7 @@ step, when, n, *args = sys.argv[1:]
 owner, name = {"commit": (Journal, "commit"), "submit": (PaperExchange, "submit"), "poll": (PaperExchange, "poll"),
                "market": (PaperExchange, "on_market"), "advance": (PaperExchange, "advance"),
                "change": (Venue, "change"), "reserve": (Changes, "reserve"), "amended": (Changes, "amended"),
-               "fire": (Changes, "triggered")}[step]
+               "fire": (Changes, "triggered"), "look": (Marking, "look")}[step]
 original, left = getattr(owner, name), int(n)
 
 def patched(self, *given):
@@ -98,14 +99,29 @@ setattr(owner, name, patched)
 sys.exit(invoke(args))
 """
 
+# Takes events out of the synthetic market, for longer than a strategy is asked about a silent one.
+HOLE = """
+from grinder.feeds.synthetic import SECOND, Synthetic
 
-def grinder(out: Path, *extra: str, crash: tuple[str, str, int] | None = None) -> subprocess.CompletedProcess[str]:
+whole = Synthetic.__iter__
+Synthetic.__iter__ = lambda feed: (
+    event for event in whole(feed) if not 40 * SECOND < event.local_ns - feed.first_ns < 103.21 * SECOND
+)
+"""
+
+Crash = tuple[str, str, int]
+NEVER: Crash = ("look", "after", 0)
+
+
+def grinder(
+    out: Path, *extra: str, crash: Crash | None = None, harness: str = HARNESS
+) -> subprocess.CompletedProcess[str]:
     arguments = [*RUN, "--out", str(out), *extra]
     if crash is None:
         command = [sys.executable, "-m", "grinder.cli", *arguments]
     else:
         step, when, n = crash
-        command = [sys.executable, "-c", HARNESS, step, when, str(n), *arguments]
+        command = [sys.executable, "-c", harness, step, when, str(n), *arguments]
     environment = {**os.environ, "PYTHONPATH": str(out.parent), "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run(
         command, capture_output=True, text=True, timeout=120, check=False, cwd=out.parent, env=environment
@@ -248,6 +264,48 @@ def test_killed_again_and_again_at_random(tmp_path):
     assert summary["intents"] == kinds.total()
     cancels = summary["decisions"]["cancels"]
     assert cancels["allowed"] + cancels["blocked"] + cancels["dropped"] == kinds["CANCEL"] > 0
+
+
+MARKED = {
+    "before a line": [("look", "after", 90)],
+    "after many lines": [("look", "before", 230)],
+    "in a decision": [("commit", "after", 270)],
+    "in the market": [("market", "after", 20000)],
+    "again": [("look", "before", 230), ("look", "after", 265)],
+    "before anything was traded again": [("look", "before", 230), ("look", "after", 60)],
+    "asked at every event": [("look", "after", 80)],
+    "after a silence": [("look", "after", 90)],
+}
+
+
+@pytest.mark.parametrize("case", MARKED)
+def test_markouts_are_those_of_a_run_that_was_not_killed(tmp_path, case):
+    kills = MARKED[case]
+    every_event = ["--duration", "12s", "--set", "plugins.grid.interval_ms=0"]
+    extra = every_event if case == "asked at every event" else ["--duration", "150s"]
+    harness = HOLE + HARNESS if case == "after a silence" else HARNESS
+
+    def killed(out: Path, crashes: list[Crash]) -> Path:
+        for n, crash in enumerate([*crashes, NEVER]):
+            ended = grinder(out, *extra, *(["--resume"] if n else []), crash=crash, harness=harness)
+            assert ended.returncode == (0 if crash is NEVER else -signal.SIGKILL), ended.stderr
+        check(out)
+        return out
+
+    def lines(out: Path) -> dict[str, str]:
+        """By decision; each has one."""
+        written = (out / "markouts.jsonl").read_text().splitlines()
+        decisions = [json.loads(line) for line in (out / "decisions.jsonl").read_text().splitlines()]
+        by_id = {json.loads(line)["id"]: line for line in written}
+        assert len(by_id) == len(written), "a decision has two lines"
+        assert by_id.keys() == {d["id"] for d in decisions if d["order"]["kind"] != "CANCEL"}
+        return by_id
+
+    less = lines(killed(tmp_path / "less", kills[:-1]))
+    more = lines(killed(tmp_path / "more", kills))
+    earlier = {key for key in more if int(key.split("-")[1]) <= len(kills)}
+    assert len(earlier) > 100
+    assert {key: more[key] for key in earlier} == {key: less[key] for key in earlier}
 
 
 def test_a_run_that_is_still_going_cannot_be_resumed(tmp_path):

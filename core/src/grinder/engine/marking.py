@@ -32,3 +32,13 @@ class Marking:
         self.due_ns = now_ns + EVERY_NS
         for symbol in self._symbols:
             self._markouts.advance(now_ns, symbol, self._market.view(symbol).mid)
+
+    def repeat(self, now_ns: int) -> None:
+        """The strategy of an earlier process was asked at this time: look as then, and follow what was decided."""
+        if now_ns >= self.due_ns:
+            self.look(now_ns)
+        self.recall(now_ns)
+
+    def recall(self, until_ns: int) -> None:
+        """Follow decisions of earlier processes that were made up to a time."""
+        self._markouts.recall(until_ns)

@@ -111,6 +111,8 @@ class Loop:
                         self._due = simulator.due_ns
                 if every_event and (intents := self._consult(event.symbol, now)):
                     await self._propose(intents, now)
+            elif every_event:
+                self._marking.repeat(now)
             if not count % batch:
                 self.watchdog.beat()
                 shown = self._show(now, count, shown)
@@ -127,13 +129,14 @@ class Loop:
         """Let everything due up to ``now`` happen, in the order of its time. False when the run is over."""
         if not self.first_ns:
             self._begin(now)
-        if now <= self._skip_to:
-            self._due = self._skip_to + 1
-            return True
-        if not self._trading:
-            self._begin_trading(now)
-        if now - self._clock.now_ns() > SILENCE_NS and self._wake_at < now:
+        if now - self._market.now_ns > SILENCE_NS and self._wake_at < now:
             self._wake_at = now  # nobody is asked what to do about a market that says nothing for so long
+        if not self._trading:
+            self._repeat_wakes(now)
+            if now <= self._skip_to:
+                self._due = min(self._wake_at, self._skip_to + 1)
+                return True
+            self._begin_trading(now)
         happened = 0
         while (due := self._next()) <= now and due < self._until and not self.stopping:
             await self._happen(max(due, self._clock.now_ns()))
@@ -170,18 +173,26 @@ class Loop:
             self._sampler.take(due)
 
     def _begin(self, now: int) -> None:
+        """The first event: the intervals of the strategy count from it, whatever part of the feed is skipped."""
         self.first_ns = now
         self._until = now + self._duration if self._duration else NEVER
+        if self._strategy.wake_ns > 0:
+            self._wake_at = now + self._strategy.wake_ns
+
+    def _repeat_wakes(self, now: int) -> None:
+        """Wakes up to ``now`` were an earlier process's: prices are looked at, and the strategy is not asked."""
+        while (due := self._wake_at) <= now:
+            self._wake_at += self._strategy.wake_ns
+            self._marking.repeat(due)
 
     def _begin_trading(self, now: int) -> None:
         """The first event that is traded: ask the venues for their state, then the strategy at its interval."""
         self._trading = True
+        self._marking.recall(now)
         self._clock.set(now)
         self._runtime.started_ns = now
         self._executor.greet()
         self._sampler.begin(self.first_ns, now)
-        if self._strategy.wake_ns > 0:
-            self._wake_at = now + self._strategy.wake_ns
 
     def _consult(self, symbol: str, now: int) -> Sequence[OrderIntent]:
         """What the strategy proposes for one symbol; nothing before the venues have stated their balances."""

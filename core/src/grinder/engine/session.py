@@ -167,6 +167,7 @@ class Session:
             )
         self._forget_the_end()
         self._timeline.restore(skip_to)
+        self._parts.markouts.restore(self._state.journal.decisions(), self._state.recovered.next_intent_number)
         before = self._state.recovered.state.get("settings_sha256")
         if before not in {None, self._facts.settings_sha256}:
             self._log.warning(

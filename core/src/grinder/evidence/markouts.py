@@ -6,7 +6,9 @@ when they were made, so this is kept beside them, keyed by decision id.
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
+from collections.abc import Iterable, Iterator
 from math import isfinite
 from pathlib import Path
 from typing import Final
@@ -14,8 +16,9 @@ from typing import Final
 import msgspec
 
 from grinder.evidence.lines import LineFile
+from grinder.evidence.reading import readable
 from grinder.evidence.recorder import canonical
-from grinder.types import Side
+from grinder.types import IntentKind, Side
 
 MARKOUTS: Final = "markouts.jsonl"
 SECOND_NS: Final = 1_000_000_000
@@ -29,6 +32,21 @@ class MarkoutHead(msgspec.Struct):
     """A line, as far as it says which decision it is about."""
 
     id: str
+
+
+class _Order(msgspec.Struct, gc=False):
+    kind: IntentKind
+    symbol: str
+    side: Side
+
+
+class _Decided(msgspec.Struct):
+    """The record of a decision, as far as markouts need it."""
+
+    id: str
+    ts_ns: int
+    mid: float | None
+    order: _Order
 
 
 class _Open:
@@ -71,6 +89,24 @@ class Markouts:
         self._horizons = horizons_ns
         self._names = tuple(f"mid_{ns / SECOND_NS:g}s" for ns in horizons_ns)
         self._symbols: dict[str, _Symbol] = {}
+        self._earlier: Iterator[_Decided] = iter(())
+        self._recalled: _Decided | None = None
+
+    def restore(self, decisions: Iterable[bytes], numbers: int) -> None:
+        """Go on after an earlier process: its decisions that have no line yet wait for :meth:`recall`.
+
+        Args:
+            decisions: their records, in the order in which they were made; they are read as they are recalled.
+            numbers: the numbers at the end of their ids are below this.
+        """
+        self._earlier = _without_line(decisions, _have_line(self._file.path, numbers))
+        self._recalled = next(self._earlier, None)
+
+    def recall(self, until_ns: int) -> None:
+        """Follow, as when they were made, the decisions of an earlier process made up to ``until_ns``."""
+        while (made := self._recalled) is not None and made.ts_ns <= until_ns:
+            self.track(made.id, made.order.symbol, made.order.side, made.ts_ns, made.mid or 0.0)
+            self._recalled = next(self._earlier, None)
 
     def track(self, decision_id: str, symbol: str, side: Side, now_ns: int, mid: float) -> None:
         """Follow the market of ``symbol`` after a decision made at ``now_ns`` and ``mid`` (0.0: unknown)."""
@@ -139,3 +175,25 @@ class Markouts:
             "mid": opened.mid or None,
         }
         self._file.append(canonical(row | dict(zip(self._names, opened.mids, strict=True))))
+
+
+def _have_line(path: Path, numbers: int) -> bytearray:
+    """By the number of a decision, whether it has a line: a byte each, since a long run has very many."""
+    written = bytearray(numbers)
+    with contextlib.suppress(OSError):  # what cannot be read cannot be continued either, and the file says so
+        for head, _ in readable(path, msgspec.json.Decoder(MarkoutHead).decode, lambda *_: None):
+            with contextlib.suppress(ValueError, IndexError):
+                written[_number(head.id)] = True
+    return written
+
+
+def _without_line(decisions: Iterable[bytes], written: bytearray) -> Iterator[_Decided]:
+    decode = msgspec.json.Decoder(_Decided).decode
+    for record in decisions:
+        made = decode(record)
+        if made.order.kind is not IntentKind.CANCEL and not written[_number(made.id)]:
+            yield made
+
+
+def _number(decision_id: str) -> int:
+    return int(decision_id.rpartition("-")[2])
