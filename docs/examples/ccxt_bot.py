@@ -149,6 +149,8 @@ class Bot:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 3 or not Path(sys.argv[1]).is_file():
+        sys.exit("usage: python ccxt_bot.py CCXT.json DATA_DIR [ROUNDS]")
     config = json.loads(Path(sys.argv[1]).read_text())
     pause_s = config.pop("pause_s", 1.0)
     rounds = int(sys.argv[3]) if len(sys.argv) > 3 else None

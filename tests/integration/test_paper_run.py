@@ -11,9 +11,25 @@ import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
+
+from grinder import Gatekeeper, Instrument, StateError
+
+BTC = Instrument(
+    symbol="BTCUSDT",
+    base="BTC",
+    quote="USDT",
+    tick_size=Decimal("0.1"),
+    lot_size=Decimal("0.001"),
+    min_qty=Decimal("0.001"),
+    max_qty=Decimal(100),
+    min_notional=Decimal(5),
+    maker_fee=Decimal(0),
+    taker_fee=Decimal(0),
+)
 
 
 def grinder(*args: str, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -54,6 +70,16 @@ def get(url: str) -> tuple[int, str]:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
+
+
+def wait_for(file: Path, seconds: float = 20.0) -> bytes:
+    """What a file holds, once it holds anything."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if file.exists() and (content := file.read_bytes()):
+            return content
+        time.sleep(0.05)
+    return b""
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +172,14 @@ def test_explains_a_blocked_order(evidence):
     assert done.returncode == 0
     assert "BLOCKED by" in done.stdout
     assert "Threshold" in done.stdout
+
+
+def test_a_beginning_of_many_ids_is_said_to_be_one(evidence):
+    out, _ = evidence
+    first = json.loads((out / "decisions.jsonl").read_text().splitlines()[0])["id"]
+    for beginning in (first[:-1], first[:-3]):
+        done = grinder("explain", beginning, "--run", str(out), cwd=out)
+        assert (done.returncode, "is the beginning of several ids" in done.stderr) == (2, True), done.stderr
 
 
 def test_shadow_never_binds_and_records_the_same(tmp_path):
@@ -257,6 +291,8 @@ def test_a_fresh_run_starts_plugins_afresh_and_removes_nothing_of_others(tmp_pat
             2,
             "--no-plugin warm_upp: there is no such plugin; did you mean 'warm_up'",
         ),
+        (["run", "--out", ""], 2, "'--out': is empty"),
+        (["run", "--set", "plugins.grid.notional=10001"], 2, "above max_notional"),
         (["run", "--no-plugin", ""], 2, "there is no such plugin"),
         (["run", "--duration", "soon"], 2, "time span"),
         (["run", "--duration", "999999999d"], 2, "time span"),
@@ -302,6 +338,42 @@ def test_another_seed_cannot_take_over_a_data_directory(tmp_path):
     other = grinder(*common, "--resume", "--seed", "2", cwd=tmp_path)
     assert other.returncode == 3
     assert "seed" in other.stderr
+
+
+def test_a_resume_without_what_the_venue_knows_is_refused(tmp_path):
+    common = ("run", "--out", "out", "--set", "plugins.warm_up.seconds=1")
+    assert grinder(*common, "--duration", "20s", cwd=tmp_path).returncode == 0
+    (tmp_path / "out" / "state" / "paper.jsonl").unlink()
+    again = grinder(*common, "--duration", "30s", "--resume", cwd=tmp_path)
+    assert again.returncode == 3
+    assert "paper.jsonl is missing, though orders were placed" in again.stderr
+
+
+def test_a_run_and_a_gatekeeper_do_not_write_into_one_directory(tmp_path):
+    def keeper(data_dir, **more):
+        return Gatekeeper.from_settings(data_dir=data_dir, instruments=[BTC], **more)
+
+    with paced(tmp_path, "--duration", "10m"):
+        with pytest.raises(StateError, match="is in use by process"):
+            keeper(tmp_path / "books", out=tmp_path / "out")
+        assert not (tmp_path / "books").exists()
+    with keeper(tmp_path / "books"):
+        assert grinder("run", "--duration", "2s", "--out", "books", cwd=tmp_path).returncode == 3
+    again = grinder("run", "--duration", "2s", "--out", "books", cwd=tmp_path)
+    assert (again.returncode, "data directory of an instance" in again.stderr) == (2, True)
+
+
+def test_records_of_a_paced_run_can_be_read_while_it_goes(tmp_path):
+    quick = ("--set", "plugins.warm_up.seconds=0.1", "--duration", "10m")
+    with paced(tmp_path, *quick):
+        assert wait_for(tmp_path / "out" / "decisions.jsonl")
+
+
+def test_a_paced_resume_does_not_wait_for_what_is_behind_it(tmp_path):
+    assert grinder("run", "--duration", "60s", "--out", "out", cwd=tmp_path).returncode == 0
+    resumed = grinder("run", "--duration", "61s", "--speed", "1x", "--out", "out", "--resume", cwd=tmp_path)
+    assert resumed.returncode == 0
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["wall_s"] < 30
 
 
 def test_resuming_beyond_the_input_is_refused(tmp_path):

@@ -234,7 +234,8 @@ class ExchangeContext(msgspec.Struct, frozen=True):
     """What an exchange is given when it starts.
 
     ``hedge`` is whether the program keeps two legs per symbol, LONG and SHORT. None is where it does not say: then the
-    exchange's own setting holds, or one-way.
+    exchange's own setting holds, or one-way. ``traded`` is whether orders or fills of earlier processes are on record:
+    an exchange that keeps state of its own must have it then.
     """
 
     clock: Clock
@@ -245,6 +246,7 @@ class ExchangeContext(msgspec.Struct, frozen=True):
     resume: bool
     settings: object
     hedge: bool | None = None
+    traded: bool = False
 
 
 class Exchange(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -78,9 +79,8 @@ def explain(decision_id: str, run_dir: Path, as_json: bool) -> None:
     'last' and 'last-blocked'. Of an order with which the venue itself closed a position it shows the fills.
     """
     if not run_dir.is_dir():
-        raise ConfigError(
-            f"run directory {run_dir} does not exist; name one with --run, or make one with 'grinder run'"
-        )
+        what = "is no directory" if run_dir.exists() else "does not exist"
+        raise ConfigError(f"run directory {run_dir} {what}; name one with --run, or make one with 'grinder run'")
     reader = RecordReader(lambda text: say(f"warning: {text}", err=True))
     fills = _Fills(reader, run_dir / FILLS, decision_id)
     line = _find(reader, run_dir / DECISIONS, decision_id, fills.intent)
@@ -114,14 +114,15 @@ def _find(reader: RecordReader, decisions: Path, wanted: str, intent_of_client: 
 def _unknown(reader: RecordReader, decisions: Path, wanted: str) -> str:
     if wanted in (LAST, LAST_BLOCKED):
         return f"{decisions} holds no {'blocked ' * (wanted == LAST_BLOCKED)}decision"
+    beginning = (head.id for head, _ in reader.rows(decisions, DecisionRow) if head.id.startswith(wanted))
+    if begun := list(islice(beginning, 3)):
+        return f"{wanted!r} is the beginning of several ids, such as {', '.join(begun)}; write more of it"
     ids = (head.id for head, _ in reader.rows(decisions, DecisionRow))
     nearest = heapq.nlargest(3, ids, key=lambda known: (_likeness(known, wanted), known))
     if not nearest:
         return f"{decisions} holds no decision"
     if get_close_matches(wanted.lower(), (LAST, LAST_BLOCKED)) or wanted.lower().startswith(LAST):
         return f"no decision {wanted!r} in {decisions}; did you mean {LAST!r} or {LAST_BLOCKED!r}?"
-    if nearest[0].startswith(wanted):
-        return f"{wanted!r} is the beginning of several ids, such as {', '.join(sorted(nearest))}; write more of it"
     return f"no decision {wanted!r} in {decisions}; the nearest ids are {', '.join(nearest)}"
 
 

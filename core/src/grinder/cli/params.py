@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -48,3 +49,16 @@ class Symbols(click.ParamType[tuple[str, ...]]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:  # noqa: ARG002 - click's signature
         """Upper case, in the order given."""
         return tuple(part.strip().upper() for part in str(value).split(",") if part.strip())
+
+
+class Folder(click.Path):
+    """A folder; an empty name is a variable of a shell that was not set, and no wish for the current folder."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path."""
+        if value == "":
+            self.fail("is empty; name a folder, or '.' for the current one", param, ctx)
+        return super().convert(value, param, ctx)

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from grinder.cli.output import progress, say, say_json
-from grinder.cli.params import Duration, Symbols
+from grinder.cli.params import Duration, Folder, Symbols
 
 if TYPE_CHECKING:
     from grinder.feeds.recorder import Recorded, Recorder
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the recording: new, or empty.")
+@click.option("--out", type=Folder(), required=True, help="Folder of the recording: new, or empty.")
 @click.option("--replay", multiple=True, type=click.Path(path_type=Path), help="A recording; may be given many times. "
               "Without one the embedded synthetic market is recorded.")  # fmt: skip
 @click.argument("more_recordings", nargs=-1, type=click.Path(path_type=Path), metavar="[RECORDING]...")

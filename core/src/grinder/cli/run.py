@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from grinder.cli.output import progress, say, say_json
-from grinder.cli.params import Duration, Speed, Symbols
+from grinder.cli.params import Duration, Folder, Speed, Symbols
 from grinder.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 @click.option("--duration", type=Duration(), help="End after this much event time, such as 90s or 15m.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True,
               help="Of the synthetic market and all else that is drawn.")  # fmt: skip
-@click.option("--data-dir", type=click.Path(path_type=Path), help="State of the instance. Default: fresh, under --out.")
+@click.option("--data-dir", type=Folder(), help="State of the instance. Default: fresh, under --out.")
 @click.option("--resume", is_flag=True, help="Go on with the state in the data directory.")
-@click.option("--out", type=click.Path(path_type=Path), help="Where the evidence goes. Default runs/PROFILE.")
+@click.option("--out", type=Folder(), help="Where the evidence goes. Default runs/PROFILE.")
 @click.option("--plugins-dir", type=click.Path(path_type=Path), help="Folder with single-file plugins.")
 @click.option("--no-plugin", multiple=True, metavar="NAME", help="Do not load this plugin; may be given many times.")
 @click.option("--metrics-host", help="Address of /metrics, /healthz, /readyz, /plugins.json. Default 127.0.0.1.")

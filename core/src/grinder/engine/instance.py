@@ -16,7 +16,7 @@ from grinder.engine.outside import Outside
 from grinder.engine.plugins import Hosted, PolicySet
 from grinder.engine.post import Post
 from grinder.engine.recovery import recover
-from grinder.engine.state import State, open_instance
+from grinder.engine.state import State, open_instance, take
 from grinder.errors import ConfigError
 from grinder.host.foreign import describe
 from grinder.instruments import TABLE, Instrument
@@ -52,8 +52,9 @@ def open_post(
     venue = settings.exchange.venue
     tag = None if seed is None else instance_tag(seed)
     owner = {"venue": venue, "account": ACCOUNT, "route": route.value}
-    state = open_instance(data_dir, sync=settings.journal_sync, tag=tag, owner=owner)
     with contextlib.ExitStack() as stack:
+        stack.callback(take(out).close)
+        state = open_instance(data_dir, sync=settings.journal_sync, tag=tag, owner=owner)
         stack.callback(state.journal.close)
         parts = _parts(loaded, state, out, route, instruments=instruments, clock=clock, log=log)
         stack.callback(parts.close)

@@ -33,6 +33,10 @@ class Marking:
         for symbol in self._symbols:
             self._markouts.advance(now_ns, symbol, self._market.view(symbol).mid)
 
+    def flush(self) -> None:
+        """Hand what is known to the operating system."""
+        self._markouts.flush()
+
     def repeat(self, now_ns: int) -> None:
         """The strategy of an earlier process was asked at this time: look as then, and follow what was decided."""
         if now_ns >= self.due_ns:

@@ -21,6 +21,8 @@ from grinder.types import AccountView, MarketEvent, OrderIntent, Strategy, Tradi
 NEVER: Final = 1 << 62
 BATCH: Final = 512
 """Events between two looks at signals, the server and the watchdog."""
+FLUSH_NS: Final = 1_000_000_000
+"""Wall time between two hand-overs of records to the operating system, in a paced run."""
 SILENCE_NS: Final = 60_000_000_000
 """After a silence of all symbols longer than this the strategy is asked again when the market speaks again."""
 
@@ -77,6 +79,8 @@ class Loop:
             venue.exchange for venue in executor.settlement.venues if isinstance(venue.exchange, Simulated)
         )
         self._wake_at = NEVER
+        self._origin = 0, 0
+        self._flush_at = 0
         self._due = 0
         self._trading = False
         self._until = NEVER
@@ -92,7 +96,7 @@ class Loop:
 
     async def run(self) -> None:
         """Process the feed to its end, its duration, or a stop."""
-        begin = shown = measure_ns()
+        shown = measure_ns()
         batch = BATCH if self._pace <= 0 else 1
         every_event = self._strategy.wake_ns <= 0
         market, clock, simulators = self._market, self._clock, self._simulators
@@ -116,7 +120,7 @@ class Loop:
             if not count % batch:
                 self.watchdog.beat()
                 shown = self._show(now, count, shown)
-                await self._breathe(now, begin)
+                await self._breathe(now)
                 if self.stopping:
                     break
         self.last_ns = clock.now_ns()
@@ -188,6 +192,7 @@ class Loop:
     def _begin_trading(self, now: int) -> None:
         """The first event that is traded: ask the venues for their state, then the strategy at its interval."""
         self._trading = True
+        self._origin = now, measure_ns()
         self._marking.recall(now)
         self._clock.set(now)
         self._runtime.started_ns = now
@@ -233,13 +238,24 @@ class Loop:
         self._progress(now, count)
         return tick
 
-    async def _breathe(self, now: int, begin: int) -> None:
+    async def _breathe(self, now: int) -> None:
         """Give signals and the server a turn; in real time, wait until the event's time has come."""
         delay = 0.0
-        if self._pace > 0:
-            delay = ((now - self.first_ns) / self._pace - (measure_ns() - begin)) / 1e9
+        if self._pace > 0 and self._trading:  # what was traded before is caught up with
+            event_ns, tick = self._origin
+            delay = ((now - event_ns) / self._pace - (measure_ns() - tick)) / 1e9
+            self._hand_over()
         while delay > 0.2 and not self.stopping:
             await asyncio.sleep(0.2)
             self.watchdog.beat()
+            self._hand_over()
             delay -= 0.2
         await asyncio.sleep(max(delay, 0.0))
+
+    def _hand_over(self) -> None:
+        """From time to time, let others read what has been recorded."""
+        tick = measure_ns()
+        if tick >= self._flush_at:
+            self._flush_at = tick + FLUSH_NS
+            self._executor.recorder.flush()
+            self._marking.flush()

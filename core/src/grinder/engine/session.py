@@ -208,6 +208,7 @@ class Session:
                 resume=self._options.resume,
                 settings=settings,
                 hedge=self._settings.engine.position_mode == "hedge",
+                traded=bool(self._state.recovered.orders or self._state.recovered.ledger.fills),
             )
         )
         self._stack.callback(exchange.stop)

@@ -50,7 +50,8 @@ def open_state(options: RunOptions, settings: Settings, out: Path) -> State:
         StateError: the state is in use, damaged, of another seed, or of a finished run.
     """
     folder = options.data_dir if options.data_dir is not None else out / "state"
-    make_directory(out)
+    if folder != out and (out / OWN_FILES[0]).exists():
+        raise ConfigError(f"--out {out} is the data directory of an instance: name another folder for the evidence")
     if options.resume and not (folder / OWN_FILES[0]).exists():
         raise ConfigError(f"there is nothing to resume in {folder}: no {OWN_FILES[0]}")
     tag = instance_tag(options.seed)

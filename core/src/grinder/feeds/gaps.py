@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from grinder.errors import ConfigError, InputError
-from grinder.feeds.partition import Manifest, partition_files, read_json
+from grinder.feeds.partition import NOTHING_WHOLE, Manifest, partition_files, read_json
 from grinder.feeds.recording import Recording, UnknownFormatError
 from grinder.feeds.source import MANIFEST, is_recording
 
@@ -124,7 +124,10 @@ def _scan_partitions(path: Path, report: Report, spans: dict[tuple[str, str], li
     report.scanned.append(str(path))
     before = len(report.errors)
     parts = []
-    for file in partition_files(path):
+    files = list(partition_files(path))
+    if not files:
+        raise InputError(str(path), 0, NOTHING_WHOLE)
+    for file in files:
         try:
             parts.append(check_part(file, manifest.config_hash))
         except InputError as error:

@@ -164,6 +164,9 @@ def replace_file(path: Path, data: bytes) -> None:
         raise unwritable(path, error) from error
 
 
+NOTHING_WHOLE: Final = "no whole partition is in the recording; record it again"
+
+
 def unwritable(path: Path, error: OSError) -> StateError:
     """What to raise when a file cannot be written."""
     return StateError(f"{path} cannot be written: {error.strerror}; what is whole so far can be replayed")
@@ -178,8 +181,6 @@ def new_folder(root: Path) -> None:
     try:
         root.mkdir(parents=True, exist_ok=True)
         if any(root.iterdir()):
-            raise ConfigError(
-                f"{root} is not empty, and recordings are not mixed; name a new folder, or remove it: rm -r {root}"
-            )
+            raise ConfigError(f"{root} is not empty, and recordings are not mixed; name a new folder")
     except OSError as error:
         raise ConfigError(f"{root} cannot be used for a recording: {error.strerror}") from error

@@ -16,7 +16,7 @@ from grinder.errors import InputError
 from grinder.feeds.columns import FIELD_ORDER_HASH, SCHEMA_VERSION, arrow, events_of, schema
 from grinder.feeds.damage import FrameError
 from grinder.feeds.feed import InputInfo
-from grinder.feeds.partition import Manifest, Sidecar, name_of, ordinal_of, partition_files, read_json
+from grinder.feeds.partition import NOTHING_WHOLE, Manifest, Sidecar, name_of, ordinal_of, partition_files, read_json
 from grinder.feeds.source import MANIFEST
 from grinder.instruments import Instrument
 from grinder.types import MarketEvent
@@ -65,7 +65,7 @@ class Partitions:
             raise InputError(str(path / MANIFEST), 0, message)
         self.parts = sorted(self._sound_parts(), key=lambda part: part.sidecar.first_seq)
         if not self.parts:
-            raise InputError(str(path), 0, "no whole partition is in the recording; record it again")
+            raise InputError(str(path), 0, NOTHING_WHOLE)
         self._known = frozenset(symbol for part in self.parts for symbol in part.sidecar.symbols)
         self._symbols = set(self._known)
         self._check_whole()

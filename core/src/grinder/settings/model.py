@@ -105,7 +105,8 @@ class PluginsSettings(Mounted):
             disabled = "enabled" in section.model_fields_set and not section.enabled
             if not disabled and name not in self.INSTALLED:
                 install = f"pip install grinder-plugin-{name.replace('_', '-')}"
-                raise refused(name, f"not installed: {install}, or set enabled: false{self._near(name)}")
+                file = "name the folder of a file of your own with --plugins-dir"
+                raise refused(name, f"not installed: {install}, or {file}, or set enabled: false{self._near(name)}")
         return self
 
 

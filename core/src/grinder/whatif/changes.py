@@ -15,6 +15,8 @@ BINDING: Final = frozenset(("enabled", "mode", "symbols", "on_error"))
 
 _UNMODELLED: Final = frozenset(("budget_us", "breaker"))
 _CHAIN: Final = frozenset(("gates.order", "gates.evaluate", "policies.admission"))
+_ADMISSION: Final = frozenset(("host.allow", "host.deny"))
+"""What they keep out is switched off."""
 _PLACES: Final = frozenset(("metrics", "log"))
 
 
@@ -65,7 +67,7 @@ def _modelled(change: Change, gates: frozenset[str]) -> bool:
     group, *rest = change.path
     if group == "plugins" and rest[0] in gates:
         return rest[1] not in _UNMODELLED
-    return change.key in _CHAIN or group in _PLACES
+    return change.key in _CHAIN or change.key in _ADMISSION or group in _PLACES
 
 
 def _values(settings: Settings) -> Iterator[tuple[str, Any]]:

@@ -66,11 +66,17 @@ class PaperExchange:
 
         Raises:
             ConfigError: the position mode contradicts the program's.
-            StateError: a log exists and ``resume`` is False, or it is corrupt or cannot be opened.
+            StateError: a log exists and ``resume`` is False, or it is missing, corrupt or cannot be opened.
         """
         mode = self._settings.mode(context.hedge)
         self._clock: Clock = context.clock
-        self._log = VenueLog(context.data_dir / LOG_NAME, resume=context.resume)
+        log = context.data_dir / LOG_NAME
+        if context.traded and not log.exists():
+            raise StateError(
+                f"{log} is missing, though orders were placed: the venue would know nothing of them. Put it back, or "
+                "start afresh without --resume"
+            )
+        self._log = VenueLog(log, resume=context.resume)
         try:
             self._venue = Venue(self._settings, context, self._log, mode)
             self._clearing = Clearing(self._settings, self._venue)

@@ -46,4 +46,9 @@ class GridSettings(PluginSettings):
     def _one_size(self) -> Self:
         if self.qty is not None and self.notional is not None:
             raise ValueError("qty and notional are both set; keep one")
+        if self.notional is not None and self.max_notional is not None and self.notional > self.max_notional:
+            raise ValueError(
+                f"notional {self.notional} is above max_notional {self.max_notional}, so nothing would ever be quoted; "
+                "raise max_notional"
+            )
         return self
