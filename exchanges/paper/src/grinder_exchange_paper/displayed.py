@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
+from math import inf
 from typing import Final
 
 from grinder import BookDelta, BookReader, BookSnapshot, MarketReader, Side, TopOfBook, Trade
@@ -21,16 +22,25 @@ class Used:
     A recording does not know that we took something: without this, the same displayed quantity would fill us again
     and again. What a level grows by is new; what it shrinks by may be what we left or what we took: it is taken for
     what we left as far as that reaches no more than the display.
+
+    Attributes:
+        edge: the best price of which something was taken: the side's best must come to it before anything changes.
     """
 
-    __slots__ = ("_levels",)
+    __slots__ = ("_buy", "_levels", "edge")
 
-    def __init__(self) -> None:
+    def __init__(self, side: Side) -> None:
+        self._buy = side is Side.BUY
         self._levels: dict[float, tuple[int, int]] = {}
+        self._set_edge()
 
     def __bool__(self) -> bool:
         """Whether anything was taken of a level that is still displayed."""
         return bool(self._levels)
+
+    def __contains__(self, price: float) -> bool:
+        """Whether something was taken of the level at a price."""
+        return price in self._levels
 
     def left(self, price: float, displayed: int) -> int:
         """Lots of a displayed level that may still be taken."""
@@ -47,6 +57,7 @@ class Used:
         self._levels[price] = (displayed, left)
         if len(self._levels) > LEVELS_REMEMBERED:
             del self._levels[next(iter(self._levels))]
+        self._set_edge()
 
     def shown(self, price: float, displayed: int) -> None:
         """A level is displayed at so many lots now; one that is gone and comes back is another one."""
@@ -55,18 +66,26 @@ class Used:
                 self._levels[price] = (displayed, self.left(price, displayed))
             else:
                 del self._levels[price]
+                self._set_edge()
 
-    def printed(self, price: float, lots: int, *, bids: bool) -> None:
+    def printed(self, price: float, lots: int) -> None:
         """A print took lots of a level, before any display of that, and all before it."""
-        self.best(price, bids=bids)
+        self.best(price)
         if price in self._levels:
             before, left = self._levels[price]
             self._levels[price] = (max(before - lots, 0), max(left - lots, 0))
 
-    def best(self, price: float, *, bids: bool) -> None:
+    def best(self, price: float) -> None:
         """The best level of the side is at a price: those before it are gone."""
-        for gone in [each for each in self._levels if (each > price if bids else each < price)]:
+        for gone in [each for each in self._levels if (each > price if self._buy else each < price)]:
             del self._levels[gone]
+        self._set_edge()
+
+    def _set_edge(self) -> None:
+        if self._buy:
+            self.edge = max(self._levels, default=-inf)
+        else:
+            self.edge = min(self._levels, default=inf)
 
 
 class Eaten:

@@ -84,7 +84,7 @@ class Matcher:
         self._model = model
         self._heeds_all = model.heeds_all
         self._then = then
-        self._used = {Side.BUY: Used(), Side.SELL: Used()}
+        self._used = {side: Used(side) for side in Side}
         self._eaten = {Side.BUY: Eaten(), Side.SELL: Eaten()}
         self.bids = Ladder(Side.BUY)
         self.asks = Ladder(Side.SELL)
@@ -233,20 +233,24 @@ class Matcher:
             side = event.taker.opposite
             self._eaten[side].add(event, shown_ns)
             if self.taken:
-                self._used[side].printed(float(event.price), self._lots(event.qty), bids=side is Side.BUY)
+                self._used[side].printed(float(event.price), self._lots(event.qty))
 
     def _keep_count(self, event: TopOfBook | BookDelta | BookSnapshot) -> None:
         """A display tells what has become of levels that own orders took from."""
         bids, asks = self._used[Side.BUY], self._used[Side.SELL]
         if isinstance(event, TopOfBook):
-            for used, price, qty in ((bids, event.bid, event.bid_qty), (asks, event.ask, event.ask_qty)):
-                used.best(float(price), bids=used is bids)
-                used.shown(float(price), self._lots(qty))
+            if (bid := float(event.bid)) <= bids.edge:
+                bids.best(bid)
+                bids.shown(bid, self._lots(event.bid_qty))
+            if (ask := float(event.ask)) >= asks.edge:
+                asks.best(ask)
+                asks.shown(ask, self._lots(event.ask_qty))
         else:
             for used, levels in ((bids, event.bids), (asks, event.asks)):
                 if used:
-                    for price, qty in levels:
-                        used.shown(float(price), self._lots(qty))
+                    for name, qty in levels:
+                        if (price := float(name)) in used:
+                            used.shown(price, self._lots(qty))
         self.taken = bool(bids or asks)
 
     def _unseen(self, side: Side) -> list[tuple[float, int]]:
