@@ -220,7 +220,7 @@ class Matcher:
                 self._fire(event)
         elif isinstance(event, BOOKS):
             self.display.change = event
-            if self.taken:
+            if self.taken and self.display.top is None:  # else a level is looked at when it is the best one
                 self._keep_count(event)
             if self.resting:
                 self._on_book(event)
