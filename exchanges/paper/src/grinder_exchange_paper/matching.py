@@ -60,14 +60,16 @@ class Matcher:
     """
 
     __slots__ = (
-        "_eaten",
+        "_eaten_asks",
+        "_eaten_bids",
         "_heeds_all",
         "_market",
         "_model",
         "_scale",
         "_symbol",
         "_then",
-        "_used",
+        "_used_asks",
+        "_used_bids",
         "asks",
         "bids",
         "display",
@@ -84,8 +86,8 @@ class Matcher:
         self._model = model
         self._heeds_all = model.heeds_all
         self._then = then
-        self._used = {side: Used(side) for side in Side}
-        self._eaten = {Side.BUY: Eaten(), Side.SELL: Eaten()}
+        self._used_bids, self._used_asks = Used(Side.BUY), Used(Side.SELL)
+        self._eaten_bids, self._eaten_asks = Eaten(), Eaten()
         self.bids = Ladder(Side.BUY)
         self.asks = Ladder(Side.SELL)
         self.display = Display(symbol, decimals, market)
@@ -137,7 +139,7 @@ class Matcher:
         if lots <= 0:
             return 0
         filled = self._then.execute(order, lots, Decimal(repr(price)), False)
-        self._used[order.side.opposite].use(price, displayed, filled)
+        self._used(order.side.opposite).use(price, displayed, filled)
         self.taken = True
         return filled
 
@@ -167,7 +169,7 @@ class Matcher:
             return
         ladder = self.ladder(order.side)
         unbound = order.price is None
-        used, bids = self._used[order.side.opposite], order.side is Side.SELL
+        used, bids = self._used(order.side.opposite), order.side is Side.SELL
         prints = self._unseen(order.side.opposite)
         if not unbound and ladder.better(touch[ladder.buy], order.limit):
             return
@@ -207,9 +209,7 @@ class Matcher:
         """A market event has been applied to the book."""
         if isinstance(event, TopOfBook):
             self.display.top = event
-            if self.taken:
-                self._keep_count(event)
-            if self.resting:
+            if self.resting or self.taken:
                 self._on_top(event)
         elif isinstance(event, Trade):
             self.last = event.price
@@ -221,7 +221,7 @@ class Matcher:
         elif isinstance(event, BOOKS):
             self.display.change = event
             if self.taken and self.display.top is None:  # else a level is looked at when it is the best one
-                self._keep_count(event)
+                self._recount(event)
             if self.resting:
                 self._on_book(event)
 
@@ -230,33 +230,40 @@ class Matcher:
         newest = self.display.newest()
         shown_ns = newest.exchange_ns if newest is not None else 0
         if event.exchange_ns > shown_ns:
-            side = event.taker.opposite
-            self._eaten[side].add(event, shown_ns)
+            eaten = self._eaten_bids if event.taker is Side.SELL else self._eaten_asks
+            eaten.add(event, shown_ns)
             if self.taken:
-                self._used[side].printed(float(event.price), self._lots(event.qty))
+                self._used(event.taker.opposite).printed(float(event.price), self._lots(event.qty))
 
-    def _keep_count(self, event: TopOfBook | BookDelta | BookSnapshot) -> None:
-        """A display tells what has become of levels that own orders took from."""
-        bids, asks = self._used[Side.BUY], self._used[Side.SELL]
-        if isinstance(event, TopOfBook):
-            if (bid := float(event.bid)) <= bids.edge:
-                bids.best(bid)
-                bids.shown(bid, self._lots(event.bid_qty))
-            if (ask := float(event.ask)) >= asks.edge:
-                asks.best(ask)
-                asks.shown(ask, self._lots(event.ask_qty))
-        else:
-            for used, levels in ((bids, event.bids), (asks, event.asks)):
-                if used:
-                    for name, qty in levels:
-                        if (price := float(name)) in used:
-                            used.shown(price, self._lots(qty))
+    def _keep_count(self, event: TopOfBook, bid: float, ask: float) -> None:
+        """The best levels tell what has become of those that own orders took from."""
+        bids, asks = self._used_bids, self._used_asks
+        if bid <= bids.edge:
+            bids.best(bid)
+            bids.shown(bid, self._lots(event.bid_qty))
+        if ask >= asks.edge:
+            asks.best(ask)
+            asks.shown(ask, self._lots(event.ask_qty))
         self.taken = bool(bids or asks)
+
+    def _recount(self, event: BookDelta | BookSnapshot) -> None:
+        """A change of the book tells what has become of levels that own orders took from."""
+        for used, levels in ((self._used_bids, event.bids), (self._used_asks, event.asks)):
+            if used:
+                for name, qty in levels:
+                    if (price := float(name)) in used:
+                        used.shown(price, self._lots(qty))
+        self.taken = bool(self._used_bids or self._used_asks)
+
+    def _used(self, side: Side) -> Used:
+        return self._used_bids if side is Side.BUY else self._used_asks
 
     def _unseen(self, side: Side) -> list[tuple[float, int]]:
         """Price and lots of prints that took from a side and are not in its display."""
         newest = self.display.newest()
-        prints = self._eaten[side].since(newest.exchange_ns if newest is not None else 1)
+        prints = (self._eaten_bids if side is Side.BUY else self._eaten_asks).since(
+            newest.exchange_ns if newest is not None else 1
+        )
         return [(price, int(qty * self._scale + 0.5)) for price, qty in prints]
 
     def _lots(self, qty: str) -> int:
@@ -266,6 +273,8 @@ class Matcher:
         bid, ask = float(event.bid), float(event.ask)
         if bid <= 0.0 or ask <= 0.0:
             return
+        if self.taken:
+            self._keep_count(event, bid, ask)
         ladder = self.bids
         best = ladder.best
         if bid <= best:
@@ -319,7 +328,7 @@ class Matcher:
         Levels deeper than the last one given are not known and stay as they were.
         """
         offered, ladder.crossed = ladder.crossed, {}
-        used = self._used[ladder.side.opposite]
+        used = self._used(ladder.side.opposite)
         last = None
         for price, displayed in levels:
             last = price
