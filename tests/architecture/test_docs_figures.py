@@ -1,4 +1,4 @@
-"""The screen that README and tutorial show is the one that the command prints, but for what depends on time and place."""
+"""The screen that README and tutorial show is what the command prints, but for what depends on time and place."""
 
 from __future__ import annotations
 
