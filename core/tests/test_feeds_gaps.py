@@ -106,6 +106,16 @@ def test_a_check_of_nothing_does_not_pass(tmp_path, capsys):
     assert not out.exists()
 
 
+def test_a_recording_without_a_whole_partition_is_damaged(tmp_path):
+    root = tmp_path / "x"
+    Recorder(root, Prints(BTCUSDT=[0, 10]), rows=2).run()
+    for part in root.glob("date=*/hour=*/*"):
+        part.unlink()
+    report = scan(tmp_path, 1000)
+    assert [(error.file, "no whole partition" in error.message) for error in report.errors] == [(str(root), True)]
+    assert invoke(["data", "gaps", "--root", str(root)]) == 3
+
+
 @pytest.mark.parametrize("damage", ["bytes", "sidecar", "missing sidecar", "missing partition", "manifest"])
 def test_partitions_that_differ_from_their_sidecars_are_errors(tmp_path, damage):
     root = tmp_path / "x"

@@ -211,6 +211,13 @@ def test_switching_a_plugin_off_lists_nothing_that_nobody_asked_for(ask, run):
     ]
 
 
+def test_a_gate_that_would_not_be_let_in_is_switched_off(ask, run):
+    code, out, _ = ask(run, "host.deny=[warm_up]")
+    assert code == 0
+    assert "warm_up: switched off" in out
+    assert "ignored" not in out
+
+
 def test_the_text_says_what_it_cannot_know_and_its_ids_can_be_explained(ask, run, capsys):
     code, out, _ = ask(run, ALPHA, "plugins.liquidity_by_side.levels=5", "plugins.lazy.most=1", "sizing.leverage=3")
     assert code == 0
