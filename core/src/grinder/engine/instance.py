@@ -53,7 +53,7 @@ def open_post(
     tag = None if seed is None else instance_tag(seed)
     owner = {"venue": venue, "account": ACCOUNT, "route": route.value}
     with contextlib.ExitStack() as stack:
-        stack.callback(take(out).close)
+        stack.callback(take(out, "out").close)
         state = open_instance(data_dir, sync=settings.journal_sync, tag=tag, owner=owner)
         stack.callback(state.journal.close)
         parts = _parts(loaded, state, out, route, instruments=instruments, clock=clock, log=log)

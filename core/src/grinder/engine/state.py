@@ -26,7 +26,7 @@ OWN_FILES: Final = ("journal.sqlite", "journal.sqlite-wal", "journal.sqlite-shm"
 PLUGIN_FILES: Final = "plugins"
 
 INPUTS: Final = "inputs"
-"""Key under which the journal keeps what the market was read from: the hash of each input, or its name."""
+"""Key under which the journal keeps what the market was read from: paths by hash, or by name where there is none."""
 EVIDENCE_LOCK: Final = ".lock"
 OWNER: Final = "gatekeeper"
 """Key under which the journal of a program's gatekeeper keeps whose it is."""
@@ -68,29 +68,29 @@ def open_state(options: RunOptions, settings: Settings, out: Path) -> State:
         raise
 
 
-def take(out: Path) -> FileIO:
-    """Take the directory of a run's evidence for this process; closing the file gives it back.
+def take(out: Path, option: str = "--out") -> FileIO:
+    """Take the directory of a run's evidence, which ``option`` named, for this process; closing the file gives it back.
 
     Raises:
         ConfigError: it cannot be made.
         StateError: another run writes there.
     """
-    make_directory(out)
-    return lock(out, EVIDENCE_LOCK, "--out")
+    make_directory(out, option)
+    return lock(out, EVIDENCE_LOCK, option)
 
 
-def check_inputs(state: State, inputs: Iterable[InputRow]) -> tuple[str, ...]:
-    """What the market is read from, which must contain all that the run which is resumed was given.
+def check_inputs(state: State, inputs: Iterable[InputRow]) -> dict[str, str]:
+    """What the market is read from, with its path; it must contain all that the run which is resumed was given.
 
     Raises:
         ConfigError: something is missing.
     """
-    given = tuple(row.sha256 or row.path for row in inputs)
-    for before in state.recovered.state.get(INPUTS, ()):
+    given = {row.sha256 or row.path: row.path for row in inputs}
+    for before, path in state.recovered.state.get(INPUTS, {}).items():
         if before not in given:
             raise ConfigError(
-                f"the run that is resumed read {before}, which is not among what this one is given: give the same "
-                "recordings, unchanged, or start afresh without --resume"
+                f"the run that is resumed read {path}, which is not among what this one is given, or has changed: give "
+                "the same recordings, unchanged, or start afresh without --resume"
             )
     return given
 

@@ -20,8 +20,8 @@ class Used:
     """What own orders left of the levels of one side.
 
     A recording does not know that we took something: without this, the same displayed quantity would fill us again
-    and again. What a level grows by is new; what it shrinks by may be what we left or what we took: it is taken for
-    what we left as far as that reaches no more than the display.
+    and again. What a level grows by is new. What it shrinks by counts first as what we took: what we left stays, but is
+    no more than is displayed.
 
     Attributes:
         edge: the best price of which something was taken: the side's best must come to it before anything changes.
